@@ -1,0 +1,127 @@
+"""GPT-2 written out in numpy, after jaymody/picoGPT: one small function an idea, a shape at every line.
+
+n tokens, D = n_embd, d = d_head, V = vocab_size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gpt2xl.model.checkpoint import Checkpoint
+from gpt2xl.model.steps import Array, Steps, check_ids
+
+
+def gelu_new(x: Array) -> Array:
+    """GPT-2's GELU, by tanh (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
+    return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
+
+
+def gelu(x: Array) -> Array:
+    """GELU by the error function: x times the normal distribution's cumulative probability."""
+    erf = np.vectorize(math.erf, otypes=[np.float64])
+    return np.asarray(0.5 * x * (1 + erf(x / math.sqrt(2))))
+
+
+def silu(x: Array) -> Array:
+    """x times its logistic function, by tanh, which does not overflow."""
+    return np.asarray(x * 0.5 * (1 + np.tanh(0.5 * x)))
+
+
+def relu(x: Array) -> Array:
+    return np.maximum(x, 0)
+
+
+ACTIVATION: dict[str, Callable[[Array], Array]] = {
+    "gelu_new": gelu_new,
+    "gelu": gelu,
+    "gelu_pytorch_tanh": gelu_new,
+    "relu": relu,
+    "silu": silu,
+}
+
+
+def softmax(x: Array) -> Array:
+    """Along the last axis; the largest value is subtracted first, so that nothing overflows."""
+    exponentials = np.exp(x - x.max(axis=-1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True), dtype=np.float64)
+
+
+def layer_norm(x: Array, weight: Array, bias: Array, epsilon: float) -> Array:
+    """Rows of mean 0 and (population) variance 1, then scaled and shifted: [n, D] -> [n, D]."""
+    mean = x.mean(axis=-1, keepdims=True)  # [n, 1]
+    variance = x.var(axis=-1, keepdims=True)  # [n, 1]
+    return np.asarray((x - mean) / np.sqrt(variance + epsilon) * weight + bias, dtype=np.float64)
+
+
+def causal_mask(n: int) -> Array:
+    """0 on and below the diagonal, minus infinity above: no token sees a later one. [n, n]"""
+    return np.triu(np.full((n, n), -np.inf), k=1)
+
+
+class NumpyReference:
+    """GPT-2 in numpy alone, in float64; needs neither torch nor transformers."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.config = checkpoint.config
+        self._tensors = checkpoint.tensors
+
+    def run(self, token_ids: Sequence[int]) -> Steps:
+        check_ids(self.config, token_ids)
+        ids = list(token_ids)
+        steps: Steps = {}
+        x = self._get("wte", ids) + self._get("wpe", slice(len(ids)))  # [n, D]
+        steps["embed"] = x
+        for i in range(self.config.n_layer):
+            x = self._block(x, i, steps)  # [n, D] -> [n, D]
+        steps["ln_f"] = self._layer_norm(x, "ln_f")  # [n, D]
+        steps["logits"] = self._logits(steps["ln_f"][-1])  # [D] -> [V]
+        steps["probs"] = softmax(steps["logits"])  # [V]
+        return steps
+
+    def _block(self, x: Array, layer: int, steps: Steps) -> Array:
+        at = f"h.{layer}."
+        steps[at + "resid_pre"] = x  # [n, D]
+        steps[at + "ln_1"] = self._layer_norm(x, at + "ln_1")  # [n, D]
+        steps[at + "attn.out"] = self._attention(steps[at + "ln_1"], layer, steps)  # [n, D]
+        steps[at + "resid_mid"] = x + steps[at + "attn.out"]  # [n, D]
+        steps[at + "ln_2"] = self._layer_norm(steps[at + "resid_mid"], at + "ln_2")  # [n, D]
+        steps[at + "mlp.pre"] = self._linear(steps[at + "ln_2"], at + "mlp.c_fc")  # [n, D] -> [n, n_inner]
+        steps[at + "mlp.post"] = ACTIVATION[self.config.activation_function](steps[at + "mlp.pre"])  # [n, n_inner]
+        steps[at + "mlp.out"] = self._linear(steps[at + "mlp.post"], at + "mlp.c_proj")  # [n, n_inner] -> [n, D]
+        steps[at + "resid_post"] = steps[at + "resid_mid"] + steps[at + "mlp.out"]  # [n, D]
+        return steps[at + "resid_post"]
+
+    def _attention(self, x: Array, layer: int, steps: Steps) -> Array:
+        at = f"h.{layer}.attn."
+        q, k, v = np.split(self._linear(x, at + "c_attn"), 3, axis=-1)  # [n, D] -> [n, 3D] -> 3 of [n, D]
+        steps |= {at + "q": q, at + "k": k, at + "v": v}
+        heads = []
+        for j in range(self.config.n_head):
+            head = slice(j * self.config.d_head, (j + 1) * self.config.d_head)
+            scores = q[:, head] @ k[:, head].T * self.config.attention_scale(layer)  # [n, d] @ [d, n] -> [n, n]
+            pattern = softmax(scores + causal_mask(len(x)))  # [n, n]
+            z = pattern @ v[:, head]  # [n, n] @ [n, d] -> [n, d]
+            steps |= {f"{at}scores.{j}": scores, f"{at}pattern.{j}": pattern, f"{at}z.{j}": z}
+            heads.append(z)
+        steps[at + "z"] = np.hstack(heads)  # [n, D]
+        return self._linear(steps[at + "z"], at + "c_proj")  # [n, D]
+
+    def _logits(self, x: Array) -> Array:
+        """[D] -> [V], a part of the head at a time: in float64 all of it would be twice the checkpoint."""
+        head = self._tensors["wte" if self.config.tied else "lm_head.weight"]  # [V, D]
+        return np.concatenate([head[row : row + 4096].astype(np.float64) @ x for row in range(0, len(head), 4096)])
+
+    def _layer_norm(self, x: Array, name: str) -> Array:
+        return layer_norm(x, self._get(name + ".weight"), self._get(name + ".bias"), self.config.layer_norm_epsilon)
+
+    def _linear(self, x: Array, name: str) -> Array:
+        return np.asarray(
+            x @ self._get(name + ".weight") + self._get(name + ".bias")
+        )  # [n, in] @ [in, out] -> [n, out]
+
+    def _get(self, name: str, rows: Any = slice(None)) -> Array:
+        return np.asarray(self._tensors[name][rows], dtype=np.float64)

@@ -1,0 +1,98 @@
+"""Where a checkpoint lies: the package's own, a folder, or a name on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from gpt2xl.errors import ModelError
+from gpt2xl.model.files import first_line
+
+TOKENIZER_FILES = (
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+_SAFETENSORS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
+
+
+def find_folder(model: str | Path) -> Path:
+    """The folder of the checkpoint that `model` means.
+
+    `"tiny"` is the model inside the package, an existing folder comes next, and anything else that can be
+    one is a name on the hub, `name` or `name@revision`, fetched into (or, offline, found in) huggingface_hub's
+    cache. Raises `ModelError` where there is no such folder or name, or no network to ask.
+    """
+    if model == "tiny":
+        return _tiny_folder()
+    if model == "":
+        raise ModelError("the name of the model is empty; give `tiny`, a folder or a name on the Hugging Face hub")
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(f"{model} is a file; give the folder of the checkpoint that it belongs to")
+    if isinstance(model, Path) or _is_path(model):
+        raise ModelError(
+            f"there is no folder {model}; give the folder of a checkpoint or a name on the Hugging Face hub"
+        )
+    return _download(model)
+
+
+def _tiny_folder() -> Path:
+    folder = Path(str(files("gpt2xl") / "data" / "tiny"))
+    if not (folder / "config.json").is_file():
+        raise ModelError("the embedded model `tiny` is missing from this installation; install gpt2xl again")
+    return folder
+
+
+def _is_path(name: str) -> bool:
+    # A hub name is `name` or `owner/name`; whatever else has separators can only have been meant as a path.
+    return name[0] in "./~\\" or name.endswith("/") or name.count("/") > 1 or (os.sep != "/" and os.sep in name)
+
+
+def _download(model: str) -> Path:
+    from huggingface_hub import errors, snapshot_download
+
+    name, _, revision = model.partition("@")
+    small = ["config.json", *TOKENIZER_FILES]
+
+    def fetch(patterns: list[str]) -> Path:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
+
+    try:
+        folder = fetch([*small, *_SAFETENSORS])
+        if not any(folder.glob("model*.safetensors")):
+            folder = fetch([*small, *_PICKLES])
+    except errors.HFValidationError:
+        raise ModelError(
+            f"`{model}` is neither a folder nor a possible name on the Hugging Face hub; give one of them, or `tiny`"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise ModelError(
+            f"`{name}` on the Hugging Face hub has no revision `{revision}`; give one that it has"
+        ) from None
+    except errors.GatedRepoError:
+        raise ModelError(
+            f"`{name}` on the Hugging Face hub asks for its terms to be accepted; do so there and run `hf auth login`"
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise ModelError(
+            f"there is no folder `{model}`, and no model of that name that you may read on the Hugging Face hub; "
+            f"check the name, or run `hf auth login` if it is private"
+        ) from None
+    except errors.LocalEntryNotFoundError:
+        raise ModelError(
+            f"there is no folder `{model}`, and the Hugging Face hub cannot be reached to look for a model of that "
+            f"name; connect once so that it is kept in the cache, or give a folder, or `tiny`"
+        ) from None
+    except (errors.HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"`{model}` could not be fetched from the Hugging Face hub ({first_line(error)}); try again later"
+        ) from None
+    return folder
