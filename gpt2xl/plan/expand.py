@@ -1,0 +1,187 @@
+"""Template formulas to Excel formulas: the one place in Python where formula text is written.
+
+What templates add to Excel's language (see `gpt2xl.plan.template`) becomes plain references here, by rewriting the
+parsed tree; everything else in the tree stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+
+from gpt2xl.a1 import MAX_FORMULA_TEXT, Rect
+from gpt2xl.errors import FormulaError, TemplateError
+from gpt2xl.formula import parse, unparse
+from gpt2xl.formula.tree import Call, Name, Node, Number, Reference, Unary, transform
+from gpt2xl.plan.layout import Spot
+from gpt2xl.plan.plan import Formula, Place
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a formula can refer to: places by name, and which of them may be named as a whole (the earlier ones)."""
+
+    places: Mapping[str, Place]
+    is_earlier: Callable[[str], bool]
+    where: str
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """The cells one formula is written for: `width` cells of row `row`, from column `column` (from 0, in `spot`)."""
+
+    sheet: str
+    spot: Spot
+    row: int = 0
+    column: int = 0
+    width: int = 1
+
+    @property
+    def top(self) -> int:
+        return self.spot.rect.top + self.row
+
+    @property
+    def left(self) -> int:
+        return self.spot.rect.left + self.column
+
+
+def read(text: str, where: str) -> Node:
+    """Parse a formula of a template; raises `TemplateError` that says where it stands and the column."""
+    try:
+        return parse(text)
+    except FormulaError as error:
+        raise TemplateError(f"{where}: {error}") from None
+
+
+def each(tree: Node, sheet: str, spot: Spot, scope: Scope) -> tuple[Formula, ...]:
+    """One ordinary formula a cell: written for the first, filled over the rest."""
+    text = _write(tree, _Cell(sheet, spot), scope)
+    return (Formula(spot.rect, text, "cell" if spot.rect.size == 1 else "fill"),)
+
+
+def array(tree: Node, sheet: str, spot: Spot, scope: Scope) -> tuple[Formula, ...]:
+    """An array formula of its own in each cell."""
+    return tuple(
+        Formula(spot.rect.cell(row, column), _write(tree, _Cell(sheet, spot, row, column), scope), "array")
+        for row in range(spot.rect.height)
+        for column in range(spot.rect.width)
+    )
+
+
+def block(tree: Node, rect: Rect, sheet: str, spot: Spot, scope: Scope) -> Formula:
+    """One array formula over `rect`."""
+    return Formula(rect, _write(tree, _Cell(sheet, spot), scope), "array")
+
+
+def triangle(tree: Node, first: Node | None, sheet: str, spot: Spot, scope: Scope) -> tuple[Formula, ...]:
+    """Row r holds one array formula over its first n - r cells; `first` is the ordinary formula of row 0."""
+    rect, formulas = spot.rect, []
+    if first is not None:
+        top = Rect(rect.top, rect.left, rect.top, rect.right)
+        formulas.append(Formula(top, _write(first, _Cell(sheet, spot), scope), "fill"))
+    for row in range(0 if first is None else 1, rect.height):
+        width = rect.width - row
+        text = _write(tree, _Cell(sheet, spot, row, 0, width), scope)
+        formulas.append(Formula(rect.part(row, 0, 1, width), text, "array"))
+    return tuple(formulas)
+
+
+def triangle_each(tree: Node, sheet: str, spot: Spot, scope: Scope) -> tuple[Formula, ...]:
+    """Row r holds an ordinary formula in each of its first n - r cells."""
+    rows = range(spot.rect.height)
+    return tuple(
+        Formula(
+            spot.rect.part(row, 0, 1, spot.rect.width - row),
+            _write(tree, _Cell(sheet, spot, row), scope),
+            "fill" if row < rows[-1] else "cell",
+        )
+        for row in rows
+    )
+
+
+def label(tree: Node, rect: Rect, index: Rect, scope: Scope) -> Formula:
+    """The text of an axis, filled over `rect`; `index` is the cell that `index` stands for in the first cell."""
+    across = rect.height == 1 and index.top != rect.top
+
+    def rewrite(node: Node) -> Node:
+        if isinstance(node, Name) and node.name == "index":
+            return Reference(
+                index.top, index.left, index.top, index.left, across, not across, across, not across
+            )
+        return node
+
+    return Formula(rect, unparse(transform(tree, rewrite), file=True), "cell" if rect.size == 1 else "fill")
+
+
+def _write(tree: Node, cell: _Cell, scope: Scope) -> str:
+    text = unparse(_plain(tree, cell, scope), file=True)
+    if len(text) > MAX_FORMULA_TEXT:
+        raise TemplateError(f"{scope.where}: the formula has {len(text)} characters; Excel's limit is {MAX_FORMULA_TEXT}")
+    return text
+
+
+def _plain(tree: Node, cell: _Cell, scope: Scope) -> Node:
+    """The tree without the templates' additions. Parents first: the name in at(x) is no reference of its own."""
+    if isinstance(tree, Call) and tree.name == "AT":
+        return _at(tree, cell, scope)
+    if isinstance(tree, Call) and tree.name == "ROW_OF":
+        rect, sheet = _place(tree, cell, scope)
+        row, fixed = (rect.top, True) if rect.height == 1 else (rect.top + cell.row, False)
+        return Reference(row, rect.left, row, rect.right, fixed, True, fixed, True, sheet)
+    if isinstance(tree, Name):
+        return _name(tree, cell, scope)
+    if isinstance(tree, Call):
+        return Call(tree.name, tuple(_plain(argument, cell, scope) for argument in tree.arguments))
+    return _below(tree, cell, scope)
+
+
+def _below(tree: Node, cell: _Cell, scope: Scope) -> Node:
+    changes = {
+        part.name: _plain(value, cell, scope)
+        for part in fields(tree)
+        if isinstance(value := getattr(tree, part.name), Node)
+    }
+    return replace(tree, **changes) if changes else tree
+
+
+def _name(node: Name, cell: _Cell, scope: Scope) -> Node:
+    if node.name == "row":
+        column = cell.spot.row_label
+        return Reference(cell.top, column, cell.top, column, False, True, False, True)
+    if node.name == "col":
+        row = cell.spot.column_label
+        return Reference(row, cell.left, row, cell.left + cell.width - 1, True, False, True, False)
+    if node.name not in scope.places:
+        raise TemplateError(f"{scope.where}: the formula uses `{node.name}`, which no earlier step defines")
+    if not scope.is_earlier(node.name):
+        raise TemplateError(f"{scope.where}: the formula uses `{node.name}`, which comes later; a step uses earlier ones")
+    return node
+
+
+def _at(node: Call, cell: _Cell, scope: Scope) -> Node:
+    rect, sheet = _place(node, cell, scope)
+    down, right = (_number(argument, scope) for argument in (*node.arguments[1:], Number(0.0), Number(0.0))[:2])
+    row, row_fixed = (rect.top + down, True) if rect.height == 1 else (rect.top + cell.row + down, False)
+    if rect.width == 1:
+        return Reference(row, rect.left, row, rect.left, row_fixed, True, row_fixed, True, sheet)
+    column = rect.left + cell.column + right
+    return Reference(row, column, row, column + cell.width - 1, row_fixed, False, row_fixed, False, sheet)
+
+
+def _place(node: Call, cell: _Cell, scope: Scope) -> tuple[Rect, str | None]:
+    """The rectangle of x in at(x, …) or row_of(x), and its sheet where it is another one."""
+    name = node.arguments[0] if node.arguments else None
+    if not isinstance(name, Name) or name.name not in scope.places:
+        said = unparse(name) if name is not None else "nothing"
+        raise TemplateError(f"{scope.where}: {node.name.lower()}(…) takes the name of an earlier step, not {said}")
+    place = scope.places[name.name]
+    return place.rect, None if place.sheet == cell.sheet else place.sheet
+
+
+def _number(node: Node, scope: Scope) -> int:
+    match node:
+        case Number(value):
+            return int(value)
+        case Unary("-", Number(value)):
+            return -int(value)
+    raise TemplateError(f"{scope.where}: at(…) moves by whole numbers")

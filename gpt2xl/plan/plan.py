@@ -1,0 +1,96 @@
+"""A workbook before it has values: sheets, what stands on them, formulas and defined names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gpt2xl.a1 import Rect, quote_sheet
+
+Mode = Literal["cell", "fill", "array"]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula over a rectangle: `text` as the file has it, without "=", written for the first cell."""
+
+    rect: Rect
+    text: str
+    mode: Mode
+
+
+@dataclass(frozen=True)
+class Label:
+    """What stands beside rows or above columns: an index from 0, a formula for its text, or texts by `data`."""
+
+    rect: Rect
+    kind: Literal["index", "formula", "data"]
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One entry on its place: an input, a table, a parameter or a step.
+
+    `shape` is its (rows, columns); `formulas` are empty but for steps; `data` names what fills a table.
+    """
+
+    kind: str
+    name: str
+    title: str
+    note: str
+    rect: Rect
+    heading: Rect
+    first_of_band: bool
+    formulas: tuple[Formula, ...] = ()
+    data: str | None = None
+    style: str | None = None
+    row_title: str = ""
+
+
+@dataclass
+class Sheet:
+    """A sheet: its words, its items in reading order, labels, and the first cell that scrolls."""
+
+    name: str
+    title: str
+    note: str
+    layout: str
+    group: str
+    freeze: Rect
+    items: list[Item] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A rectangle on a sheet: what a defined name refers to. `single` is a cell that never has more beside it."""
+
+    sheet: str
+    rect: Rect
+    single: bool = False
+
+    @property
+    def formula(self) -> str:
+        """As a defined name's text: absolute, with the sheet.
+
+        A list that happens to have one row is `$A$1:$A$1`: IronCalc's INDEX takes no bare cell (docs/engines.md).
+        """
+        corners = self.rect.absolute
+        if self.rect.size == 1 and not self.single:
+            corners = f"{corners}:{corners}"
+        return f"{quote_sheet(self.sheet)}!{corners}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything but values: sheets in reading order (the order of evaluation), names, and the sizes used."""
+
+    sheets: tuple[Sheet, ...]
+    names: Mapping[str, Place]
+    sizes: Mapping[str, int]
+
+    def steps(self) -> list[Item]:
+        """All steps in the order of evaluation."""
+        return [item for sheet in self.sheets for item in sheet.items if item.kind == "step"]
