@@ -1,0 +1,317 @@
+"""Sheets, names and formulas together, and their recalculation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpt2xl.a1 import Rect
+from gpt2xl.errors import FormulaError, Gpt2xlError, LimitError, NameNotFound, WorkbookError
+from gpt2xl.formula import functions  # noqa: F401 - fills the table of functions
+from gpt2xl.formula.graph import Graph, rectangles
+from gpt2xl.formula.grid import Grid
+from gpt2xl.formula.lexer import relative_key, tokenize
+from gpt2xl.formula.parser import parse
+from gpt2xl.formula.precedents import readings
+from gpt2xl.formula.printer import unparse
+from gpt2xl.formula.tree import Name, Node, Reference, moved
+from gpt2xl.formula.unit import Block, Group
+from gpt2xl.formula.values import Array, TextPool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_MODES = ("cell", "array", "fill")
+_SWEEP = 1 << 20
+
+
+class Book:
+    """A workbook's values and formulas.
+
+    ``characters`` is "utf16" where texts are counted as Excel does, "codepoints" as LibreOffice does. Formulas
+    are stale from when they are added until they are computed or `mark_fresh` is called; an edit with `set`
+    makes what depends on it stale.
+    """
+
+    def __init__(self, characters: str = "utf16") -> None:
+        if characters not in ("utf16", "codepoints"):
+            raise ValueError('characters is "utf16" or "codepoints"')
+        self.characters = characters
+        self.pool = TextPool()
+        self._grids: dict[str, Grid] = {}
+        self._names: dict[tuple[str | None, str], tuple[str, str]] = {}
+        self._blocks: dict[tuple[str, int, int], Block] = {}  # by sheet and first cell
+        self._keys: set[tuple[str, ...]] = set()
+        self._graph: Graph | None = None
+        self._planned_for = (1, 1)
+        self._sweep_at = _SWEEP
+
+    # Sheets and names.
+
+    def add_sheet(self, name: str, rows: int = 0, columns: int = 0) -> Grid:
+        """A new sheet; the size is a hint. Names are looked up without case."""
+        if name.lower() in self._grids:
+            raise WorkbookError(f"the workbook has a sheet named {name} already")
+        grid = self._grids[name.lower()] = Grid(name, self.pool, rows, columns)
+        self._forget()
+        return grid
+
+    def sheet(self, name: str) -> Grid:
+        """A sheet by name; raises `NameNotFound`."""
+        grid = self._grids.get(name.lower())
+        if grid is None:
+            raise NameNotFound(f"the workbook has no sheet named {name}; it has {', '.join(self.sheets())}")
+        return grid
+
+    def sheets(self) -> list[str]:
+        """The sheets' names, in the order in which they were added."""
+        return [grid.name for grid in self._grids.values()]
+
+    def grid(self, sheet: str) -> Grid | None:
+        """A sheet by name, or None."""
+        return self._grids.get(sheet.lower())
+
+    def used(self) -> tuple[int, int]:
+        """The last row and the last column in use on any sheet."""
+        grids = self._grids.values()
+        return max((grid.used_rows for grid in grids), default=1), max((grid.used_columns for grid in grids), default=1)
+
+    def define(self, name: str, refers_to: str, sheet: str | None = None) -> None:
+        """Define a name for the whole book or for one sheet; `refers_to` is any formula."""
+        self._names[None if sheet is None else sheet.lower(), name.lower()] = name, refers_to
+        self._forget()
+
+    def names(self) -> Iterator[tuple[str, str, str | None]]:
+        """Every defined name: its spelling, what it refers to, its sheet or None."""
+        for (sheet, _), (name, refers_to) in self._names.items():
+            yield name, refers_to, None if sheet is None else self.sheet(sheet).name
+
+    def name_tree(self, name: str, sheet: str) -> Node | None:
+        """What a name means on a sheet: the sheet's own definition, else the book's."""
+        found = self._names.get((sheet.lower(), name.lower())) or self._names.get((None, name.lower()))
+        return None if found is None else parse(found[1])
+
+    def resolve(self, ref: str) -> tuple[str, Rect]:
+        """ "Sheet!A1:B2", a defined name that is a plain reference, or a reference on the first sheet."""
+        try:
+            node = parse(ref)
+        except FormulaError:
+            raise NameNotFound(f"`{ref}` is no cell, range or defined name") from None
+        sheet = next(iter(self._grids.values())).name if self._grids else ""
+        for _ in range(64):
+            if not isinstance(node, Name):
+                break
+            tree = self.name_tree(node.name, node.sheet or sheet)
+            if tree is None:
+                raise NameNotFound(f"the workbook has no cell, range or defined name `{ref}`")
+            node = tree
+        if not isinstance(node, Reference):
+            raise NameNotFound(f"`{ref}` is no plain cell or range")
+        return self.sheet(node.sheet or sheet).name, node.rect
+
+    # Formulas.
+
+    def add_formula(self, sheet_name: str, rect: Rect, text: str, mode: str = "cell") -> None:
+        """Put a formula into cells.
+
+        ``mode``: "cell", an ordinary formula in one cell; "array", one array formula over the rectangle; "fill",
+        an ordinary formula written for the first cell and copied over the rectangle.
+        Raises `FormulaSyntaxError` for a text that is no formula.
+        """
+        if mode not in _MODES:
+            raise ValueError(f"mode is one of {', '.join(_MODES)}")
+        if mode == "cell" and rect.size != 1:
+            raise ValueError("an ordinary formula stands in one cell")
+        grid = self.sheet(sheet_name)
+        key = None
+        if mode == "cell":
+            # Copies of one formula are parsed once.
+            key = relative_key(tokenize(text.removeprefix("=")), rect.top, rect.left)
+            if key not in self._keys:
+                parse(text)
+                self._keys.add(key)
+        else:
+            parse(text)
+        grid.fill(rect)
+        self._blocks[grid.name, rect.top, rect.left] = Block(grid.name, rect, text, mode, rect.top, rect.left, key)
+        self._forget()
+
+    def formulas(self) -> Iterator[tuple[str, Rect, str, str]]:
+        """Every formula: its sheet, its cells, its text as for the first of them, its mode."""
+        for block in self._blocks.values():
+            rows, columns = block.rect.top - block.row, block.rect.left - block.column
+            text = block.text if not (rows or columns) else "=" + unparse(moved(parse(block.text), rows, columns))
+            yield block.sheet, block.rect, text, block.mode
+
+    def remove_formulas(self, sheet: str, rect: Rect) -> None:
+        """Take away the formulas of a rectangle, as typing over them does; part of an array cannot be changed."""
+        key = self.sheet(sheet).name
+        kept: list[Block] = []
+        hit = False
+        for block in self._blocks.values():
+            if block.sheet != key or not block.rect.intersects(rect):
+                kept.append(block)
+                continue
+            if block.mode == "array" and not rect.contains(block.rect):
+                raise FormulaError(
+                    f"{key}!{rect} is part of the array formula in {block.rect}, which only changes whole"
+                )
+            hit = True
+            kept.extend(
+                Block(block.sheet, part, block.text, block.mode, block.row, block.column, block.key, block.stale)
+                for part in _without(block.rect, rect)
+            )
+        if hit:
+            self._forget()
+            self._blocks = {(block.sheet, block.rect.top, block.rect.left): block for block in kept}
+
+    # Values.
+
+    def get(self, sheet_name: str, rect: Rect) -> Array:
+        """The values of a rectangle, recalculated where they are stale, and no more than needed."""
+        grid = self.sheet(sheet_name)
+        graph = self.graph()
+        self._run(graph, graph.needed(graph.writing(grid.name, rect)), None)
+        return grid.take(rect)
+
+    def set(self, sheet_name: str, rect: Rect, values: object) -> None:
+        """An edit: store values and mark what depends on them as stale. Formulas in the rectangle are replaced."""
+        grid = self.sheet(sheet_name)
+        if self.graph().writing(grid.name, rect):
+            self.remove_formulas(grid.name, rect)
+        grid.put(rect, values)
+        graph = self.graph()
+        graph.spread(graph.reading(grid.name, rect))
+
+    def recalculate(self, everything: bool = False, *, collect: bool = False) -> list[Gpt2xlError]:
+        """Compute all stale formulas, or all.
+
+        A formula that cannot be computed raises its `FormulaError`; with `collect` the errors are returned, and
+        those formulas and all that depends on them stay stale.
+        """
+        graph = self.graph()
+        if everything:
+            for unit in graph.units:
+                unit.stale = True
+        errors: list[Gpt2xlError] = []
+        self._run(graph, [number for number, unit in enumerate(graph.units) if unit.stale], errors if collect else None)
+        return errors
+
+    def mark_fresh(self) -> None:
+        """Take all stored values as right, as after loading them from a file."""
+        for block in self._blocks.values():
+            block.stale = False
+        if self._graph is not None:
+            for unit in self._graph.units:
+                unit.stale = False
+
+    def stale(self, sheet_name: str, rect: Rect) -> bool:
+        """Whether a formula in the rectangle is stale."""
+        graph = self.graph()
+        return any(graph.units[number].stale for number in graph.writing(self.sheet(sheet_name).name, rect))
+
+    # Inside.
+
+    def graph(self) -> Graph:
+        """The dependencies, built when first needed."""
+        if self._graph is None:
+            graph = Graph(self._grouped())
+            stale = []
+            for number, unit in enumerate(graph.units):
+                unit.stale = False
+                if any(block.stale for block in unit.group.within(unit.rect)):
+                    stale.append(number)
+            graph.spread(stale)
+            self._graph = graph
+        return self._graph
+
+    def _forget(self) -> None:
+        """Drop the graph, but remember which formulas are stale."""
+        if self._graph is None:
+            return
+        for unit in self._graph.units:
+            for block in unit.group.within(unit.rect):
+                block.stale = False
+        for unit in self._graph.units:
+            if unit.stale:
+                for block in unit.group.within(unit.rect):
+                    block.stale = True
+        self._graph = None
+
+    def _grouped(self) -> list[Group]:
+        """The formulas as groups: adjacent cells with copies of one relative formula are one rectangle."""
+        groups: list[Group] = []
+        copies: dict[tuple[str, tuple[str, ...] | None], dict[Rect, Block]] = defaultdict(dict)
+        for block in self._blocks.values():
+            if block.mode == "cell":
+                copies[block.sheet, block.key][block.rect] = block
+            else:
+                groups.append(self._group([block], block.rect))
+        for blocks in copies.values():
+            for rect in rectangles(blocks):
+                cells = [rect.cell(row, column) for row in range(rect.height) for column in range(rect.width)]
+                groups.append(self._group([blocks[cell] for cell in cells], rect))
+        return groups
+
+    def _group(self, blocks: list[Block], rect: Rect) -> Group:
+        first = blocks[0]
+        group = Group(blocks, first.sheet, rect, first.row, first.column, first.mode == "array", parse(first.text))
+        try:
+            group.readings = readings(group.tree, self, first.sheet)
+        except FormulaError as error:
+            group.error = error  # a name that needs itself, or that is no formula
+        return group
+
+    def _run(self, graph: Graph, numbers: Iterable[int], errors: list[Gpt2xlError] | None) -> None:
+        """Compute units in order."""
+        failed: set[int] = set()
+        units = graph.units
+        if self.used() != self._planned_for:
+            # Whole columns and rows now reach further.
+            self._planned_for = self.used()
+            for unit in units:
+                if unit.group.unbounded:
+                    unit.forget()
+        # Division, overflow and invalid operations raise, so that the usual case needs no check of its result.
+        with np.errstate(over="raise", divide="raise", invalid="raise", under="ignore"):
+            for number in numbers:
+                unit = units[number]
+                if failed and not failed.isdisjoint(unit.precedents):
+                    failed.add(number)
+                    continue
+                try:
+                    unit.compute(self)
+                except (FormulaError, LimitError) as error:
+                    if errors is None:
+                        raise
+                    errors.append(error)
+                    failed.add(number)
+                    continue
+                unit.stale = False
+        if len(self.pool) > self._sweep_at:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Forget the texts that no cell holds any more."""
+        live: set[int] = set()
+        for grid in self._grids.values():
+            live |= grid.texts()
+        self.pool.sweep(live)
+        self._sweep_at = max(_SWEEP, 2 * len(self.pool))
+
+
+def _without(rect: Rect, hole: Rect) -> list[Rect]:
+    """What is left of a rectangle, in at most four parts."""
+    parts = []
+    top, bottom = max(rect.top, hole.top), min(rect.bottom, hole.bottom)
+    if rect.top < top:
+        parts.append(Rect(rect.top, rect.left, top - 1, rect.right))
+    if rect.left < hole.left:
+        parts.append(Rect(top, rect.left, bottom, hole.left - 1))
+    if hole.right < rect.right:
+        parts.append(Rect(top, hole.right + 1, bottom, rect.right))
+    if bottom < rect.bottom:
+        parts.append(Rect(bottom + 1, rect.left, rect.bottom, rect.right))
+    return parts

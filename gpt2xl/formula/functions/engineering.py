@@ -1,0 +1,113 @@
+"""Bits and ways to write numbers (Microsoft's pages of ARABIC, BASE, BITAND and the others; ECMA-376 for ROMAN)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gpt2xl.formula import coerce
+from gpt2xl.formula.registry import per_cell
+from gpt2xl.formula.values import NUM, VALUE, ExcelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MOST = 1 << 48
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_ROMAN = {"M": 1000, "CM": 900, "D": 500, "CD": 400, "C": 100, "XC": 90, "L": 50, "XL": 40, "X": 10, "IX": 9}
+_ROMAN |= {"V": 5, "IV": 4, "I": 1}
+
+
+def _bits(name: str, combine: Callable[[int, int], int]) -> None:
+    def apply(first: float, second: float) -> float | ExcelError:
+        if any(number < 0 or number >= _MOST or number != int(number) for number in (first, second)):
+            return NUM
+        return float(combine(int(first), int(second)))
+
+    apply.__doc__ = f"{name}(number1, number2): whole numbers below 2^48 (Microsoft, {name})."
+    per_cell(name, "nn")(apply)
+
+
+_bits("BITAND", lambda first, second: first & second)
+_bits("BITOR", lambda first, second: first | second)
+_bits("BITXOR", lambda first, second: first ^ second)
+
+
+def _shift(name: str, sign: int) -> None:
+    def apply(number: float, by: float) -> float | ExcelError:
+        places = sign * int(by)
+        if number < 0 or number >= _MOST or number != int(number) or abs(places) > 53:
+            return NUM
+        result = int(number) << places if places >= 0 else int(number) >> -places
+        return float(result) if result < _MOST else NUM
+
+    apply.__doc__ = f"{name}(number, places) (Microsoft, {name})."
+    per_cell(name, "nn")(apply)
+
+
+_shift("BITLSHIFT", 1)
+_shift("BITRSHIFT", -1)
+
+
+@per_cell("BASE", "nnn?")
+def base(number: float, radix: float, least: float = 0) -> str | ExcelError:
+    """BASE(number, radix, [min_length]) (Microsoft, BASE)."""
+    rest, by = int(number), int(radix)
+    if not (0 <= number < 1 << 53 and 2 <= by <= 36 and 0 <= least <= 255):
+        return NUM
+    text = ""
+    while rest:
+        rest, digit = divmod(rest, by)
+        text = _DIGITS[digit] + text
+    return (text or "0").zfill(int(least))
+
+
+@per_cell("DECIMAL", "tn")
+def decimal(text: str, radix: float) -> float | ExcelError:
+    """DECIMAL(text, radix) (Microsoft, DECIMAL)."""
+    by, number = int(radix), 0
+    if not 2 <= by <= 36:
+        return NUM
+    for letter in text.strip().upper():
+        digit = _DIGITS.find(letter)
+        if not 0 <= digit < by:
+            return NUM
+        number = number * by + digit
+    return float(number)
+
+
+@per_cell("ROMAN", "n")
+def roman(number: float) -> str | ExcelError:
+    """ROMAN(number) in the classic form, 0 to 3999 (ECMA-376, 18.17.7)."""
+    rest = int(number)
+    if not 0 <= rest <= 3999:
+        return VALUE
+    text = ""
+    for sign, value in _ROMAN.items():
+        text += sign * (rest // value)
+        rest %= value
+    return text
+
+
+@per_cell("ARABIC", "t")
+def arabic(text: str) -> float | ExcelError:
+    """ARABIC(text) (Microsoft, ARABIC)."""
+    word = text.strip().upper()
+    sign = -1.0 if word.startswith("-") else 1.0
+    values = [_ROMAN.get(letter, 0) for letter in word.lstrip("-")]
+    if not all(values):
+        return VALUE
+    pairs = zip(values, [*values[1:], 0], strict=True)
+    return sign * sum(-value if value < following else value for value, following in pairs)
+
+
+@per_cell("NUMBERVALUE", "tt?t")
+def numbervalue(text: str, point: str = ".", group: str = ",") -> float | ExcelError:
+    """NUMBERVALUE(text, [decimal], [group]) (Microsoft, NUMBERVALUE)."""
+    if not point or point[0] == group[:1]:
+        return VALUE
+    whole, mark, part = text.replace(" ", "").partition(point[0])
+    plain = (whole.replace(group[0], "") if group else whole) + ("." if mark else "") + part
+    if not plain:
+        return 0.0
+    number = coerce.text_to_number(plain)
+    return VALUE if number is None else number

@@ -1,0 +1,216 @@
+"""Text (ECMA-376 part 1, 18.17.7, where paragraphs are in the order of the names).
+
+Texts come as sequences of the units that the book counts: UTF-16 code units as in Excel, or code points.
+"""
+
+from __future__ import annotations
+
+from gpt2xl.formula import coerce, values
+from gpt2xl.formula.functions.search import wildcard
+from gpt2xl.formula.registry import Context, join_units, per_cell, whole
+from gpt2xl.formula.values import VALUE, ExcelError, Value
+
+_MOST = 32_767
+
+
+@per_cell("LEN", "t", units=True)
+def len_(text: str) -> float:
+    """LEN(text) (ECMA-376, 18.17.7)."""
+    return float(len(text))
+
+
+@per_cell("LEFT", "tn?", units=True)
+def left(text: str, count: float = 1) -> str | ExcelError:
+    """LEFT(text, [count]) (ECMA-376, 18.17.7)."""
+    return text[: int(count)] if count >= 0 else VALUE
+
+
+@per_cell("RIGHT", "tn?", units=True)
+def right(text: str, count: float = 1) -> str | ExcelError:
+    """RIGHT(text, [count]) (ECMA-376, 18.17.7)."""
+    return text[max(0, len(text) - int(count)) :] if count >= 0 else VALUE
+
+
+@per_cell("MID", "tnn", units=True)
+def mid(text: str, start: float, count: float) -> str | ExcelError:
+    """MID(text, start, count) (ECMA-376, 18.17.7)."""
+    if start < 1 or count < 0:
+        return VALUE
+    first = int(start) - 1
+    return text[first : first + int(count)]
+
+
+@per_cell("REPLACE", "tnnt", units=True)
+def replace(text: str, start: float, count: float, new: str) -> str | ExcelError:
+    """REPLACE(text, start, count, new) (ECMA-376, 18.17.7)."""
+    if start < 1 or count < 0:
+        return VALUE
+    first = int(start) - 1
+    return text[:first] + new + text[first + int(count) :]
+
+
+@per_cell("FIND", "ttn?", units=True)
+def find(sought: str, text: str, start: float = 1) -> float | ExcelError:
+    """FIND(sought, text, [start]): with case, no wildcards (ECMA-376, 18.17.7)."""
+    if not 1 <= int(start) <= len(text) + 1:
+        return VALUE
+    place = text.find(sought, int(start) - 1)
+    return VALUE if place < 0 else place + 1.0
+
+
+@per_cell("SEARCH", "ttn?", units=True)
+def search(sought: str, text: str, start: float = 1) -> float | ExcelError:
+    """SEARCH(sought, text, [start]): without case, with wildcards (ECMA-376, 18.17.7)."""
+    if not 1 <= int(start) <= len(text) + 1:
+        return VALUE
+    match = wildcard(sought).search(text, int(start) - 1)
+    return VALUE if match is None else match.start() + 1.0
+
+
+@per_cell("SUBSTITUTE", "tttn?")
+def substitute(text: str, old: str, new: str, which: float | None = None) -> str | ExcelError:
+    """SUBSTITUTE(text, old, new, [which]) (ECMA-376, 18.17.7)."""
+    if which is None:
+        return text.replace(old, new) if old else text
+    if which < 1:
+        return VALUE
+    place = -1
+    for _ in range(int(which)):
+        place = text.find(old, place + 1 if place < 0 else place + len(old)) if old else -1
+        if place < 0:
+            return text
+    return text[:place] + new + text[place + len(old) :]
+
+
+@per_cell("REPT", "tn")
+def rept(text: str, count: float) -> str | ExcelError:
+    """REPT(text, count) (ECMA-376, 18.17.7)."""
+    if count < 0 or len(text) * int(count) > _MOST:
+        return VALUE
+    return text * int(count)
+
+
+@per_cell("LOWER", "t")
+def lower(text: str) -> str:
+    """LOWER(text) (ECMA-376, 18.17.7)."""
+    return text.lower()
+
+
+@per_cell("UPPER", "t")
+def upper(text: str) -> str:
+    """UPPER(text) (ECMA-376, 18.17.7)."""
+    return text.upper()
+
+
+@per_cell("PROPER", "t")
+def proper(text: str) -> str:
+    """PROPER(text): every letter after something else than a letter in capitals (ECMA-376, 18.17.7)."""
+    result, inside = "", False
+    for letter in text:
+        result += letter.lower() if inside else letter.upper()
+        inside = letter.isalpha()
+    return result
+
+
+@per_cell("TRIM", "t")
+def trim(text: str) -> str:
+    """TRIM(text): ASCII spaces at the ends, and all but one between words (ECMA-376, 18.17.7)."""
+    return " ".join(word for word in text.split(" ") if word)
+
+
+@per_cell("CLEAN", "t")
+def clean(text: str) -> str:
+    """CLEAN(text): without the characters below 32 (ECMA-376, 18.17.7)."""
+    return "".join(letter for letter in text if letter >= " ")
+
+
+@per_cell("EXACT", "tt")
+def exact(first: str, second: str) -> bool:
+    """EXACT(text1, text2): with case (ECMA-376, 18.17.7)."""
+    return first == second
+
+
+@per_cell("CHAR", "n")
+def char(number: float) -> str | ExcelError:
+    """CHAR(number): the character of Windows-1252 (ECMA-376, 18.17.7)."""
+    if not 1 <= number < 256:
+        return VALUE
+    code = int(number)
+    return bytes([code]).decode("cp1252", "replace") if code not in _UNUSED else chr(code)
+
+
+_UNUSED = (0x81, 0x8D, 0x8F, 0x90, 0x9D)
+
+
+@per_cell("CODE", "t")
+def code(text: str) -> float | ExcelError:
+    """CODE(text): the first character's number in Windows-1252, 63 (`?`) for others (ECMA-376, 18.17.7)."""
+    if not text:
+        return VALUE
+    if ord(text[0]) in _UNUSED:
+        return float(ord(text[0]))
+    return float(text[0].encode("cp1252", "replace")[0])
+
+
+@per_cell("UNICODE", "t")
+def unicode(text: str) -> float | ExcelError:
+    """UNICODE(text): the first character's code point; half a surrogate pair is `#VALUE!` (Microsoft, UNICODE)."""
+    if not text or "\ud800" <= text[0] <= "\udfff":
+        return VALUE
+    return float(ord(text[0]))
+
+
+@per_cell("UNICHAR", "n")
+def unichar(number: float) -> str | ExcelError:
+    """UNICHAR(number): `#VALUE!` for 0 and beyond Unicode, `#N/A` for surrogates (Microsoft, UNICHAR)."""
+    point = int(number)
+    if not 1 <= point <= 0x10FFFF:
+        return VALUE
+    return values.NA if 0xD800 <= point <= 0xDFFF else chr(point)
+
+
+@per_cell("VALUE", "t")
+def value(text: str) -> float | ExcelError:
+    """VALUE(text) (ECMA-376, 18.17.7)."""
+    number = coerce.text_to_number(text)
+    return VALUE if number is None else number
+
+
+@per_cell("CONCATENATE", "t*")
+def concatenate(*texts: str) -> str:
+    """CONCATENATE(text1, ...) (ECMA-376, 18.17.7)."""
+    return "".join(texts)
+
+
+@whole("CONCAT", "r*")
+def concat(context: Context, *arguments: Value) -> Value:
+    """CONCAT(text1, ...): all cells of ranges, row by row (Microsoft, CONCAT)."""
+    return _joined(context, "", False, arguments)
+
+
+@whole("TEXTJOIN", "vvr*")
+def textjoin(context: Context, between: Value, skip: Value, *arguments: Value) -> Value:
+    """TEXTJOIN(delimiter, ignore_empty, text1, ...) (Microsoft, TEXTJOIN)."""
+    texts, _ = coerce.texts(context.pool, between)
+    empty, _ = coerce.booleans(context.pool, skip)
+    return _joined(context, str(texts.flat[0]), bool(empty.flat[0]), arguments)
+
+
+def _joined(context: Context, between: str, skip: bool, arguments: tuple[Value, ...]) -> Value:
+    import numpy as np
+
+    from gpt2xl.formula.functions.ranges import first_error
+
+    lanes = max(len(argument.num) for argument in arguments)
+    errors: coerce.Errors = None
+    words: list[list[str]] = [[] for _ in range(lanes)]
+    for argument in arguments:
+        errors = coerce.merge(errors, first_error(argument))
+        texts, _ = coerce.texts(context.pool, argument)
+        rows = texts.reshape(len(texts), -1).tolist()
+        for lane in range(lanes):
+            words[lane] += rows[lane if len(rows) > 1 else 0]
+    result = np.empty(lanes, object)
+    result[:] = [join_units(between.join(word for word in row if word or not skip)) for row in words]
+    found = None if errors is None else errors.reshape(-1, 1, 1)
+    return coerce.from_texts(context.pool, result.reshape(-1, 1, 1), found)

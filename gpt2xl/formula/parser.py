@@ -1,0 +1,278 @@
+"""Tokens to a tree.
+
+The grammar, loosest first (Microsoft, "Calculation operators and precedence in Excel"; ECMA-376 part 1, 18.17.2)::
+
+    formula      = ["="] comparison
+    comparison   = join   { ("=" | "<>" | "<" | "<=" | ">" | ">=") join }
+    join         = sum    { "&" sum }
+    sum          = term   { ("+" | "-") term }
+    term         = power  { ("*" | "/") power }
+    power        = percent { "^" percent }                 from the left: 2^3^2 is 64
+    percent      = unary { "%" }
+    unary        = { "-" | "+" | "@" } intersection        binds tighter than "^": -2^2 is 4
+    intersection = range { " " range }
+    range        = primary { ":" primary }
+    primary      = number | string | TRUE | FALSE | error | [sheet "!"] (cell | columns | rows | name)
+                 | function "(" [argument { "," argument }] ")" | array
+                 | "(" comparison { "," comparison } ")"   a comma makes the union of references
+    argument     = [comparison]
+    array        = "{" constants { ";" constants } "}"
+    constants    = constant { "," constant }
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from gpt2xl.a1 import MAX_ARGUMENTS
+from gpt2xl.errors import FormulaSyntaxError
+from gpt2xl.formula.lexer import Token, reference, sheet_name, tokenize
+from gpt2xl.formula.tree import (
+    ArrayConstant,
+    Binary,
+    Boolean,
+    Call,
+    ErrorValue,
+    Missing,
+    Name,
+    Node,
+    Number,
+    Percent,
+    Reference,
+    Text,
+    Unary,
+    Unsupported,
+)
+from gpt2xl.formula.values import ExcelError
+
+# Operators between two operands, loosest level first; each level groups from the left.
+LEVELS: tuple[frozenset[str], ...] = (
+    frozenset({"=", "<>", "<", "<=", ">", ">="}),
+    frozenset({"&"}),
+    frozenset({"+", "-"}),
+    frozenset({"*", "/"}),
+    frozenset({"^"}),
+)
+PREFIXES = frozenset({"-", "+", "@"})
+# What may begin a reference, so that the space before it is the intersection operator.
+_REFERENCE_STARTS = frozenset({"cell", "columns", "rows", "name", "sheet", "span", "external", "table", "function"})
+_FILE_PREFIXES = ("_XLFN.", "_XLWS.", "_XLPM.")
+
+
+@lru_cache(maxsize=1 << 14)
+def parse(text: str) -> Node:
+    """The tree of a formula, written with or without its "="; raises `FormulaSyntaxError`."""
+    body = text[1:] if text.startswith("=") else text
+    return _Parser(body, tokenize(body)).formula()
+
+
+class _Parser:
+    def __init__(self, text: str, tokens: list[Token]) -> None:
+        self.text = text
+        self.tokens = tokens
+        self.place = 0
+
+    @property
+    def token(self) -> Token:
+        return self.tokens[self.place]
+
+    def take(self) -> Token:
+        token = self.tokens[self.place]
+        self.place += 1
+        return token
+
+    def at(self, *operators: str) -> bool:
+        return self.token.kind == "op" and self.token.text in operators
+
+    def expect(self, operator: str) -> None:
+        if not self.at(operator):
+            raise self.error(f"`{operator}` is missing")
+        self.place += 1
+
+    def error(self, message: str) -> FormulaSyntaxError:
+        return FormulaSyntaxError(message, self.text, self.token.start + 1)
+
+    def formula(self) -> Node:
+        try:
+            node = self.binary(0)
+        except RecursionError:
+            raise FormulaSyntaxError(
+                "the formula is nested too deeply (Excel's limit is 64 levels)", self.text, 1
+            ) from None
+        if self.token.kind != "end":
+            raise self.error(f"`{self.token.text}` has no place")
+        return node
+
+    def binary(self, level: int) -> Node:
+        if level == len(LEVELS):
+            return self.percent()
+        node = self.binary(level + 1)
+        while self.token.kind == "op" and self.token.text in LEVELS[level]:
+            operator = self.take().text
+            node = Binary(operator, node, self.binary(level + 1))
+        return node
+
+    def percent(self) -> Node:
+        node = self.unary()
+        while self.at("%"):
+            self.take()
+            node = Percent(node)
+        return node
+
+    def unary(self) -> Node:
+        if self.token.kind == "op" and self.token.text in PREFIXES:
+            return Unary(self.take().text, self.unary())
+        return self.intersection()
+
+    def intersection(self) -> Node:
+        node = self.range()
+        while self.token.spaced and (self.token.kind in _REFERENCE_STARTS or self.at("(")) and _refers(node):
+            node = Binary(" ", node, self.range())
+        return node
+
+    def range(self) -> Node:
+        node = self.primary()
+        while self.at(":"):
+            self.take()
+            node = _range(node, self.primary())
+        return node
+
+    def primary(self) -> Node:
+        token = self.token
+        if token.kind in ("cell", "columns", "rows", "sheet", "name", "span", "external", "table"):
+            return self.reference()
+        self.take()
+        if token.kind == "number":
+            return Number(float(token.text))
+        if token.kind == "string":
+            return Text(token.text[1:-1].replace('""', '"'))
+        if token.kind == "error":
+            return ErrorValue(ExcelError(token.text))
+        if token.kind == "function":
+            return self.call(token)
+        if token.kind == "op" and token.text == "(":
+            node = self.binary(0)
+            while self.at(","):
+                self.take()
+                node = Binary(",", node, self.binary(0))
+            self.expect(")")
+            return node
+        if token.kind == "op" and token.text == "{":
+            return self.array()
+        self.place -= 1
+        raise self.error("the formula ends too early" if token.kind == "end" else f"`{token.text}` has no place")
+
+    def reference(self) -> Node:
+        token = self.take()
+        if token.kind == "table":
+            return Unsupported("table reference", token.text)
+        if token.kind in ("span", "external"):
+            rest = self.take()
+            what = "3-D reference" if token.kind == "span" else "reference to another workbook"
+            text = token.text + rest.text
+            if self.at(":") and self.tokens[self.place + 1].kind == "cell":
+                text += self.take().text + self.take().text
+            return Unsupported(what, text)
+        sheet = None
+        if token.kind == "sheet":
+            sheet = sheet_name(token.text)
+            token = self.take()
+        if token.kind in ("cell", "columns", "rows"):
+            return reference(token, sheet)
+        if token.kind == "error" and sheet is not None:
+            return ErrorValue(ExcelError(token.text))
+        if token.kind != "name":
+            self.place -= 1
+            raise self.error("a cell, a range or a name is missing")
+        if sheet is None and token.text.upper() in ("TRUE", "FALSE"):
+            return Boolean(token.text.upper() == "TRUE")
+        return Name(token.text, sheet)
+
+    def call(self, token: Token) -> Node:
+        name = token.text.upper()
+        while name.startswith(_FILE_PREFIXES):
+            name = name[6:]
+        self.expect("(")
+        arguments: list[Node] = []
+        if self.at(")"):
+            self.take()
+            return Call(name, ())
+        while True:
+            arguments.append(Missing() if self.at(",", ")") else self.binary(0))
+            if not self.at(","):
+                break
+            self.take()
+        self.expect(")")
+        if len(arguments) > MAX_ARGUMENTS:
+            raise self.error(f"{name} has {len(arguments)} arguments; Excel's limit is {MAX_ARGUMENTS}")
+        return Call(name, tuple(arguments))
+
+    def array(self) -> Node:
+        rows: list[tuple[Node, ...]] = []
+        row: list[Node] = [self.constant()]
+        while not self.at("}"):
+            if self.at(","):
+                self.take()
+                row.append(self.constant())
+            elif self.at(";"):
+                self.take()
+                rows.append(tuple(row))
+                row = [self.constant()]
+            else:
+                raise self.error("`}` is missing")
+        self.take()
+        rows.append(tuple(row))
+        if len({len(row) for row in rows}) > 1:
+            raise self.error("the rows of an array constant differ in length")
+        return ArrayConstant(tuple(rows))
+
+    def constant(self) -> Node:
+        sign = 1.0
+        if self.at("-", "+"):
+            sign = -1.0 if self.take().text == "-" else 1.0
+            if self.token.kind != "number":
+                raise self.error("a number is missing after the sign")
+        token = self.take()
+        if token.kind == "number":
+            return Number(sign * float(token.text))
+        if token.kind == "string":
+            return Text(token.text[1:-1].replace('""', '"'))
+        if token.kind == "error":
+            return ErrorValue(ExcelError(token.text))
+        if token.kind == "name" and token.text.upper() in ("TRUE", "FALSE"):
+            return Boolean(token.text.upper() == "TRUE")
+        self.place -= 1
+        raise self.error("an array constant holds numbers, texts, TRUE, FALSE and errors only")
+
+
+def _refers(node: Node) -> bool:
+    """Whether a node can be a reference, so that a space after it can be an operator."""
+    if isinstance(node, Binary):
+        return node.operator in (":", " ", ",")
+    return isinstance(node, (Reference, Name, Call, Unsupported))
+
+
+def _range(first: Node, last: Node) -> Node:
+    """`first:last`, folded into one reference where both are plain cells."""
+    if (
+        isinstance(first, Reference)
+        and isinstance(last, Reference)
+        and last.sheet is None
+        and not (first.whole or last.whole)
+        and first.top == first.bottom
+        and first.left == first.right
+        and last.top == last.bottom
+        and last.left == last.right
+    ):
+        return Reference(
+            first.top,
+            first.left,
+            last.top,
+            last.left,
+            first.top_fixed,
+            first.left_fixed,
+            last.top_fixed,
+            last.left_fixed,
+            first.sheet,
+        ).ordered()
+    return Binary(":", first, last)

@@ -1,0 +1,270 @@
+"""Values: what a cell, a range and a step of an evaluation hold.
+
+Everything is float64 arrays. Beside the numbers stands one byte a cell that says what the number means
+(`gpt2xl.a1`: NUMBER, BLANK, TEXT, BOOL, ERROR): a truth value is 0 or 1, an error its index in
+`ERROR_TEXTS`, a text the index of its string in the book's `TextPool`. So a text moves through IF, INDEX
+or TRANSPOSE as a number does, and pure numbers need no second array at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpt2xl.a1 import BLANK, BOOL, ERROR, ERROR_TEXTS, NUMBER, TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gpt2xl.formula.window import Window
+
+Floats = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+Objects = NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True)
+class ExcelError:
+    """An error value such as `#N/A`; equal to another of the same text."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.text not in ERROR_TEXTS:
+            raise ValueError(f"{self.text} is no error value")
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def code(self) -> int:
+        """Its index in `ERROR_TEXTS`."""
+        return ERROR_TEXTS.index(self.text)
+
+
+NULL = ExcelError("#NULL!")
+DIV0 = ExcelError("#DIV/0!")
+VALUE = ExcelError("#VALUE!")
+REF = ExcelError("#REF!")
+NAME = ExcelError("#NAME?")
+NUM = ExcelError("#NUM!")
+NA = ExcelError("#N/A")
+ERRORS = tuple(ExcelError(text) for text in ERROR_TEXTS)
+
+Scalar: TypeAlias = float | str | bool | ExcelError | None
+
+# The kind of an array that holds truth values only: shared, and broadcast where a full array is needed.
+# An array with this very kind may keep its numbers as numpy booleans.
+BOOLS: Bytes = np.full((1, 1, 1), BOOL, np.uint8)
+BOOLS.flags.writeable = False
+
+
+class Value:
+    """Cells during an evaluation, with three axes: lanes, rows, columns.
+
+    A lane is one cell of a filled formula; an array formula has one. ``kind`` is None for pure numbers, else
+    an array that broadcasts to the shape of ``num``. ``ranged`` says that the cells come from a reference
+    or an array constant: functions over ranges then skip texts and truth values instead of converting them.
+    ``source`` can give the numbers of a plain reference as one contiguous vector, and keeps it.
+    """
+
+    __slots__ = ("kind", "num", "ranged", "source")
+
+    def __init__(
+        self, num: NDArray[Any], kind: Bytes | None = None, ranged: bool = False, source: Window | None = None
+    ) -> None:
+        self.num = num
+        self.kind = kind
+        self.ranged = ranged
+        self.source = source
+
+    @property
+    def kinds(self) -> Bytes:
+        """The kind of every cell, in full."""
+        if self.kind is None:
+            return np.zeros(self.num.shape, np.uint8)
+        return np.broadcast_to(self.kind, self.num.shape)
+
+    def mask(self, kind: int) -> NDArray[np.bool_]:
+        """Where the cells are of this kind."""
+        result: NDArray[np.bool_] = self.kinds == kind
+        return result
+
+
+def number(value: float) -> Value:
+    """One number, in every lane."""
+    return Value(np.full((1, 1, 1), value, np.float64))
+
+
+def error(what: ExcelError, shape: tuple[int, ...] = (1, 1, 1)) -> Value:
+    """One error, in every cell of `shape`."""
+    return Value(np.full(shape, what.code, np.float64), np.full((1, 1, 1), ERROR, np.uint8))
+
+
+class TextPool:
+    """The strings of a book, each kept once and known by its index."""
+
+    def __init__(self) -> None:
+        self._strings: Objects = np.empty(64, object)
+        self._folded = np.full(64, -1, np.int64)
+        self._ids: dict[str, int] = {}
+        self._free: list[int] = []
+        self._size = 0
+        self.pinned: set[int] = set()  # constants of compiled formulas: never swept
+        self.add("")
+        self.pinned.add(0)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, text: str) -> int:
+        """The index of `text`, new or known. The empty string is 0."""
+        known = self._ids.get(text)
+        if known is not None:
+            return known
+        if self._free:
+            index = self._free.pop()
+        else:
+            index = self._size
+            self._size += 1
+            if index == len(self._strings):
+                self._strings = np.concatenate([self._strings, np.empty(index, object)])
+                self._folded = np.concatenate([self._folded, np.full(index, -1, np.int64)])
+        self._strings[index] = text
+        self._folded[index] = -1
+        self._ids[text] = index
+        return index
+
+    def add_all(self, texts: Iterable[str]) -> Floats:
+        """The indices of many strings, as numbers."""
+        add = self.add
+        return np.array([add(text) for text in texts], np.float64)
+
+    def get(self, num: NDArray[Any]) -> Objects:
+        """The strings behind an array of indices."""
+        found: Objects = self._strings[num.astype(np.intp)]
+        return found
+
+    def text(self, index: float) -> str:
+        """The string behind one index."""
+        found: str = self._strings[int(index)]
+        return found
+
+    def folded(self, num: NDArray[Any]) -> NDArray[np.int64]:
+        """One number for each text, equal for texts that differ only in case."""
+        index = num.astype(np.intp)
+        result = self._folded[index]
+        if (result < 0).any():
+            for unknown in np.unique(index[result < 0]).tolist():
+                self._folded[unknown] = self.add(fold(self._strings[unknown]))
+            result = self._folded[index]
+        return result
+
+    def sweep(self, live: Iterable[int]) -> None:
+        """Forget every string whose index is neither in `live` nor pinned."""
+        keep = {*live, *self.pinned}
+        keep.update(int(self._folded[index]) for index in list(keep) if self._folded[index] >= 0)
+        for text, index in list(self._ids.items()):
+            if index not in keep:
+                del self._ids[text]
+                self._strings[index] = None
+                self._folded[index] = -1
+                self._free.append(index)
+
+
+def fold(text: str) -> str:
+    """What case-insensitive comparison compares."""
+    return text if text.isascii() and text.islower() else text.lower()
+
+
+@dataclass(slots=True, eq=False)
+class Array:
+    """Cells at the border of the engine, rows x columns: what `take` and `get` return and `put` accepts.
+
+    ``kind`` is None where all cells are numbers; ``text`` holds the strings where `kind` is TEXT.
+    """
+
+    num: Floats
+    kind: Bytes | None = None
+    text: Objects | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.num.shape[0], self.num.shape[1]
+
+    def item(self, row: int = 0, column: int = 0) -> Scalar:
+        """One cell as a Python value; None where it is blank."""
+        kind = NUMBER if self.kind is None else self.kind[row, column]
+        if kind == NUMBER:
+            return float(self.num[row, column])
+        if kind == TEXT:
+            return "" if self.text is None else str(self.text[row, column])
+        if kind == BOOL:
+            return bool(self.num[row, column])
+        return None if kind == BLANK else ERRORS[int(self.num[row, column])]
+
+    def tolist(self) -> list[list[Scalar]]:
+        """All cells as Python values, row by row."""
+        if self.kind is None:
+            return [list(row) for row in self.num.tolist()]
+        rows, columns = self.shape
+        return [[self.item(row, column) for column in range(columns)] for row in range(rows)]
+
+    def equals(self, other: Array) -> bool:
+        """Whether every cell is the same, numbers bit for bit (but -0 is 0)."""
+        if self.shape != other.shape:
+            return False
+        if self.kind is None and other.kind is None:
+            return bool(np.array_equal(self.num, other.num))
+        return self.tolist() == other.tolist() and (np.array_equal(_kinds(self), _kinds(other)))
+
+    @classmethod
+    def of(cls, values: object) -> Array:
+        """An array from one value, a list of values (a row), a list of lists, or a numpy array."""
+        if isinstance(values, Array):
+            return values
+        if isinstance(values, np.ndarray) and values.dtype != object:
+            num = np.atleast_2d(values).astype(np.float64, copy=False)
+            if values.dtype == bool:
+                return cls(num, np.full(num.shape, BOOL, np.uint8))
+            return cls(num)
+        if isinstance(values, np.ndarray):
+            values = values.tolist()
+        if not isinstance(values, (list, tuple)):
+            values = [[values]]
+        rows = [row if isinstance(row, (list, tuple)) else None for row in values]
+        table: list[Sequence[Any]] = [row for row in rows if row is not None]
+        if len(table) != len(rows):
+            table = [values]
+        if len({len(row) for row in table}) > 1:
+            raise ValueError("the rows of a list of lists differ in length")
+        shape = (len(table), len(table[0]) if table else 0)
+        num, kind, text = np.zeros(shape), np.zeros(shape, np.uint8), np.full(shape, "", object)
+        for i, row in enumerate(table):
+            for j, item in enumerate(row):
+                num[i, j], kind[i, j], text[i, j] = _cell(item)
+        if not kind.any():
+            return cls(num)
+        return cls(num, kind, text if (kind == TEXT).any() else None)
+
+
+def _kinds(array: Array) -> Bytes:
+    return np.zeros(array.num.shape, np.uint8) if array.kind is None else array.kind
+
+
+def _cell(item: object) -> tuple[float, int, str]:
+    """Number, kind and text of one Python value."""
+    if item is None:
+        return 0.0, BLANK, ""
+    if isinstance(item, str):
+        return 0.0, TEXT, item
+    if isinstance(item, (bool, np.bool_)):
+        return float(item), BOOL, ""
+    if isinstance(item, ExcelError):
+        return float(item.code), ERROR, ""
+    if isinstance(item, (int, float, np.integer, np.floating)):
+        return float(item), NUMBER, ""
+    raise TypeError(f"a cell cannot hold a {type(item).__name__}")
