@@ -1,0 +1,24 @@
+"""Files in the format .xlsx: a forward-only writer, a reader, and saving with changed values.
+
+What belongs here knows zip files and XML, and nothing of formulas' meaning or of GPT-2.
+"""
+
+from gpt2xl.xlsx.block import Block
+from gpt2xl.xlsx.package import DefinedName, Package, SheetInfo, open_package
+from gpt2xl.xlsx.save import SheetChanges
+from gpt2xl.xlsx.store import FormulaCell, SheetData
+from gpt2xl.xlsx.styles import style_id
+from gpt2xl.xlsx.writer import write_workbook
+
+__all__ = [
+    "Block",
+    "DefinedName",
+    "FormulaCell",
+    "Package",
+    "SheetChanges",
+    "SheetData",
+    "SheetInfo",
+    "open_package",
+    "style_id",
+    "write_workbook",
+]

@@ -1,0 +1,154 @@
+"""One block's cells as markup, row by row (ECMA-376 part 1, 18.3.1.4: c).
+
+A stretch of plain numbers costs one step of Python a row: its numbers come as one comma-separated text, and the
+commas are exchanged for the markup between two cells. Only text, booleans, errors and blanks are handled one by
+one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpt2xl.a1 import BLANK, BOOL, ERROR, ERROR_TEXTS, NUMBER, TEXT, cell_name, column_letters
+from gpt2xl.xlsx.numbers import Array, number_rows
+from gpt2xl.xlsx.text import cell_text, formula_text, result_text
+
+if TYPE_CHECKING:
+    from gpt2xl.xlsx.block import Block
+
+_CLOSE = b"</v></c>"
+_INLINE = b' t="inlineStr"><is><t xml:space="preserve">'
+_INLINE_CLOSE = b"</t></is></c>"
+_ERRORS = tuple(text.encode() for text in ERROR_TEXTS)
+
+
+class BlockWriter:
+    """Writes the cells of `block`, row by row.
+
+    With ``references`` every cell says where it is (attribute r). Without, only the cells that hold a formula's
+    text and those that do not directly follow another cell do. ``shared`` is the number of the block's shared formula.
+    """
+
+    def __init__(self, block: Block, *, references: bool, shared: int = 0) -> None:
+        self.block = block
+        self._references = references
+        self._style = f' s="{block.style}"'.encode() if block.style else b""
+        self._first_formula, self._formula = _formulas(block, shared)
+        # For the cells after a row's first: the end of the cell before, then the beginning of this one.
+        separator = _CLOSE + b"<c" + self._style + b">" + self._formula + b"<v>"
+        if references:
+            letters = (column_letters(column).encode() for column in range(block.rect.left, block.rect.right + 1))
+            rest = b'#"' + separator.removeprefix(_CLOSE + b"<c")
+            self._separators = b",".join(_CLOSE + b'<c r="' + letter + rest for letter in letters)
+        else:
+            self._separators = separator
+
+    def rows(self, first: int, count: int, follows: bool) -> list[bytes]:
+        """The cells of `count` rows from `first` (counted from 0 inside the block).
+
+        `follows` says that there is a cell directly before each row's first.
+        """
+        block = self.block
+        values = block.num[first : first + count]
+        kinds = None if block.kind is None else block.kind[first : first + count]
+        if kinds is None or not kinds.any():
+            return [self._plain(first + index, numbers, follows) for index, numbers in enumerate(number_rows(values))]
+        numbers = number_rows(np.where(kinds == NUMBER, values, 0))
+        return [
+            self._mixed(first + index, numbers[index], kinds[index], follows)
+            if kinds[index].any()
+            else self._plain(first + index, numbers[index], follows)
+            for index in range(count)
+        ]
+
+    def _open(self, row: int, column: int, follows: bool) -> bytes:
+        """`<c r="B2" s="1"`, without what closes the tag."""
+        rect = self.block.rect
+        first_formula = self._first_formula and not row and not column
+        if self._references or first_formula or (not column and not follows):
+            return f'<c r="{cell_name(rect.top + row, rect.left + column)}"'.encode() + self._style
+        return b"<c" + self._style
+
+    def _formula_of(self, row: int, column: int) -> bytes:
+        return self._formula if row or column else self._first_formula
+
+    def _plain(self, row: int, numbers: bytes, follows: bool) -> bytes:
+        start = self._open(row, 0, follows) + b">" + self._formula_of(row, 0) + b"<v>"
+        if not self._references:
+            return start + numbers.replace(b",", self._separators) + _CLOSE
+        if self.block.rect.width == 1:
+            return start + numbers + _CLOSE
+        parts = self._between(row)
+        parts[0] = start
+        return _interleave(parts, numbers.split(b",")) + _CLOSE
+
+    def _between(self, row: int) -> list[bytes]:
+        """For every cell of a row with references, the markup before its number."""
+        return self._separators.replace(b"#", str(self.block.rect.top + row).encode()).split(b",")
+
+    def _mixed(self, row: int, numbers: bytes, kinds: Array, follows: bool) -> bytes:
+        width = self.block.rect.width
+        values = numbers.split(b",")
+        if self._references:
+            starts = [start.removeprefix(_CLOSE) for start in self._between(row)]
+        else:
+            starts = [self._separators.removeprefix(_CLOSE)] * width
+        starts[0] = self._open(row, 0, follows) + b">" + self._formula_of(row, 0) + b"<v>"
+        ends = [_CLOSE] * width
+        for column in kinds.nonzero()[0].tolist():
+            starts[column] = b""
+            values[column] = self._other(row, column, int(kinds[column]), follows)
+            ends[column] = b""
+        cells = [b""] * (3 * width)
+        cells[0::3] = starts
+        cells[1::3] = values
+        cells[2::3] = ends
+        return b"".join(cells)
+
+    def _other(self, row: int, column: int, kind: int, follows: bool) -> bytes:
+        """A whole cell that holds no number."""
+        block = self.block
+        start, formula = self._open(row, column, follows), self._formula_of(row, column)
+        if kind == BLANK:
+            if formula:
+                return start + b">" + formula + b"</c>"
+            # Where positions are implied, a cell left out would move all that follow it; and IronCalc needs
+            # every cell of an array formula.
+            needed = self._style or not self._references or block.mode != "constant"
+            return start + b"/>" if needed else b""
+        if kind == TEXT:
+            if block.text is None or not isinstance(block.text[row, column], str):
+                raise ValueError(f"{block.rect.cell(row, column)} is text without its text")
+            if block.mode == "constant":
+                return start + _INLINE + cell_text(block.text[row, column]) + _INLINE_CLOSE
+            return start + b' t="str">' + formula + result_text(block.text[row, column]) + b"</c>"
+        value = int(block.num[row, column])
+        if kind == BOOL and value in (0, 1):
+            return start + b' t="b">' + formula + b"<v>" + str(value).encode() + _CLOSE
+        if kind == ERROR and 0 <= value < len(_ERRORS):
+            return start + b' t="e">' + formula + b"<v>" + _ERRORS[value] + _CLOSE
+        raise ValueError(f"{block.rect.cell(row, column)} has kind {kind} and value {value}")
+
+
+def _formulas(block: Block, shared: int) -> tuple[bytes, bytes]:
+    """The element f of the block's first cell and that of the others (ECMA-376 part 1, 18.3.1.40)."""
+    if block.formula is None:
+        return b"", b""
+    text = formula_text(block.formula)
+    ref = str(block.rect).encode()
+    if block.mode == "array":
+        return b'<f t="array" ref="' + ref + b'">' + text + b"</f>", b""
+    if block.mode == "fill" and block.rect.size > 1:
+        start = b'<f t="shared" '
+        index = b'si="' + str(shared).encode() + b'"'
+        return start + b'ref="' + ref + b'" ' + index + b">" + text + b"</f>", start + index + b"/>"
+    return b"<f>" + text + b"</f>", b""
+
+
+def _interleave(first: list[bytes], second: list[bytes]) -> bytes:
+    parts = [b""] * (2 * len(first))
+    parts[0::2] = first
+    parts[1::2] = second
+    return b"".join(parts)

@@ -1,0 +1,231 @@
+"""Rows of plain numbers, read without looking at each cell.
+
+expat is exact for all XML but calls Python several times a cell. In the large sheets nearly all bytes are
+`<c r="B2" s="1"><v>0.5</v></c>` again and again (with `<f t="shared" si="3"/>` where a formula is filled down), so
+this module looks for such runs in the raw bytes, converts them as a whole, and gives expat everything else. A run
+counts only if it is nothing but such cells, to the last byte; expat's own state says in which row it stands. Where
+raw bytes could mean something else (comments, CDATA, prefixes, other encodings), everything goes to expat.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import orjson
+
+from gpt2xl.a1 import MAX_COLUMNS, column_letters, column_number
+from gpt2xl.xlsx.xml import MAIN
+
+if TYPE_CHECKING:
+    from xml.parsers import expat
+
+    from gpt2xl.xlsx.numbers import Array
+
+_FIRST = re.compile(
+    rb'<c(?: r="([A-Z]{1,3})([1-9][0-9]{0,6})")?( s="[0-9]+")?(>(?:<f t="shared" si="([0-9]{1,9})"/>)?<v>)'
+)
+_END = b"</v></c>"
+_STYLE = re.compile(rb' s="[0-9]+"')
+_NUMBER_BYTES = b"0123456789+-.eE"
+_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_NO_NAME = b"0123456789+-.e"
+_NAMES = re.compile(rb"[A-Z]{1,3}\|(?:,[A-Z]{1,3}\|)*")
+_EXPONENT = re.compile(rb"([0-9.])E")
+_BAR = ord("|")
+
+# Comments, CDATA, instructions, other namespaces; each with a byte of it that is rare, hence found fast.
+_ONLY_EXPAT = ((b"!", b"<!"), (b"?", b"<?"), (b"x", b"xmlns"))
+_MAIN = re.compile(rb"""(?:^|\s)xmlns\s*=\s*["'](?:%b|%b)["']""" % tuple(re.escape(name.encode()) for name in MAIN))
+_RUN_WORTH_IT = 256  # bytes
+_RUNS_A_ROW = 16
+_LONGEST_ROW = 8 << 20
+
+
+class RowState(Protocol):
+    """What the handlers behind the parser know."""
+
+    in_row: bool
+    row: int
+    column: int  # of the cell that was read last
+
+    def put_columns(self, columns: Array | int, numbers: Array, shared: str | None) -> None: ...
+
+
+class DenseFeeder:
+    """Feeds a sheet's bytes to `parser`, except for the runs, which go to `state` directly."""
+
+    def __init__(self, parser: expat.XMLParserType, state: RowState) -> None:
+        self._parser = parser
+        self._state = state
+        self._kept = b""
+        self._header = True  # before <sheetData>
+        self._pure = False
+
+    def feed(self, data: bytes) -> None:
+        data = self._kept + data
+        self._kept = b""
+        if self._header and not self._pure:
+            begin = data.find(b"<sheetData")
+            if begin < 0:
+                self._pure = len(data) > _LONGEST_ROW
+                if not self._pure:
+                    self._kept = data
+                    return
+            else:
+                self._pure = not _is_plain_header(data[:begin])
+                self._header = False
+        if self._pure:
+            self._parser.Parse(data, False)
+            return
+        end = data.rfind(b"</row>") + len(b"</row>")
+        if end < len(b"</row>"):
+            if len(data) <= _LONGEST_ROW:
+                self._kept = data
+                return
+            self._pure = True
+            self._parser.Parse(data, False)
+            return
+        self._kept = data[end:]
+        self._rows(data, end)
+
+    def close(self) -> None:
+        self._parser.Parse(self._kept, True)
+
+    def _rows(self, data: bytes, end: int) -> None:
+        """Feed `data` up to `end`, which is the end of a row."""
+        header = data.find(b"<sheetData", 0, end) + 1
+        if any(rare in data and data.find(mark, header, end) >= 0 for rare, mark in _ONLY_EXPAT):
+            self._pure = True
+            self._parser.Parse(data[:end] + self._kept, False)
+            self._kept = b""
+            return
+        fed = scan = 0
+        while (begin := data.find(b"<row", scan, end)) >= 0:
+            row_end = data.find(b"</row>", begin, end)
+            if row_end - begin >= _RUN_WORTH_IT:
+                fed = self._row(data, fed, begin, row_end)
+            scan = row_end + len(b"</row>")
+        self._parser.Parse(data[fed:end], False)
+
+    def _row(self, data: bytes, fed: int, begin: int, row_end: int) -> int:
+        """Take the runs of the row between `begin` and `row_end`; returns up to where `data` is done with."""
+        state = self._state
+        for attempt in range(_RUNS_A_ROW):
+            first = _FIRST.search(data, begin, row_end)
+            if not first or row_end - first.start() < _RUN_WORTH_IT:
+                break
+            start, shared = first.start(), None if first[5] is None else first[5].decode()
+            self._parser.Parse(data[fed:start], False)
+            fed = start
+            if not state.in_row:
+                break
+            # Often all the rest of the row is one run; if not, see how far it goes.
+            if attempt or not (run := read_run(data[start:row_end], state.row, state.column + 1)):
+                same = _cells_like(first[4]).match(data, start, row_end)
+                row_end_of_run = same.end() if same else start
+                begin = max(row_end_of_run, start + 1)
+                if row_end_of_run - start < _RUN_WORTH_IT:
+                    continue
+                run = read_run(data[start:row_end_of_run], state.row, state.column + 1)
+                if not run:
+                    break
+                state.put_columns(*run, shared)
+                fed = row_end_of_run
+                continue
+            state.put_columns(*run, shared)
+            return row_end
+        return fed
+
+
+@lru_cache(maxsize=256)
+def _cells_like(middle: bytes) -> re.Pattern[bytes]:
+    """Cells one after another with `middle` between attributes and number. No attribute but r and s is without a t."""
+    return re.compile(rb"(?:<c[^<>/t]*" + re.escape(middle) + rb"[^<]*</v></c>)+")
+
+
+def _is_plain_header(header: bytes) -> bool:
+    """Whether all names without a prefix are the format's own, in UTF-8, and nothing can hide in comments."""
+    encoding = re.match(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([^"']*)""", header.removeprefix(b"\xef\xbb\xbf"))
+    if encoding and encoding[1].lower() not in (b"utf-8", b"us-ascii"):
+        return False
+    root = re.search(rb"<worksheet\s([^>]*)", header)
+    return root is not None and _MAIN.search(root[1]) is not None and b"<!" not in header and header.count(b"<?") <= 1
+
+
+def read_run(run: bytes, row: int, column: int) -> tuple[Array | int, Array] | None:
+    """The columns and numbers of `run`, cells of plain numbers in `row`; None where it is something else.
+
+    `column` is that of the first cell if it does not name its own. Columns side by side are given by the first.
+    """
+    first = _FIRST.match(run)
+    if not first or not run.endswith(_END):
+        return None
+    letters, in_row, style, middle, _ = first.groups(default=b"")
+    if letters:
+        if int(in_row) != row:
+            return None
+        column = column_number(letters.decode())
+    separator = _END + b"<c" + style + middle
+    if letters and separator not in run:
+        return _with_references(run, row, column, style, middle)
+    numbers = run[first.end() : -len(_END)].replace(separator, b",")
+    if b"<" in numbers:  # more than one style, most likely
+        numbers = _STYLE.sub(b"", run[first.end() : -len(_END)]).replace(_END + b"<c" + middle, b",")
+    values = _values(numbers)
+    if values is None and letters:
+        return _with_references(run, row, column, b"", middle)
+    if values is None or column + len(values) - 1 > MAX_COLUMNS:
+        return None
+    return column, values
+
+
+def _with_references(
+    run: bytes, row: int, column: int, style: bytes, middle: bytes
+) -> tuple[Array | int, Array] | None:
+    """`read_run` where every cell has its r. `<c r="B7" s="1"><v>0.5</v></c>` becomes `B|0.5`, all in C."""
+    joined = _joined(run, row, style + middle)
+    if b"<" in joined:  # more than one style
+        joined = _joined(_STYLE.sub(b"", run), row, middle)
+    count = joined.count(b"|")
+    expected = _names(column, count) if column + count - 1 <= MAX_COLUMNS else b""
+    names = joined.translate(None, _NO_NAME)
+    if names != expected and b"E" in names:  # E may stand for a column or for "times ten to the power of"
+        joined = _EXPONENT.sub(rb"\1e", joined)
+        names = joined.translate(None, _NO_NAME)
+    values = _values(joined.translate(None, _LETTERS + b"|"))
+    if values is None or len(values) != count:
+        return None
+    raw = np.frombuffer(joined, dtype=np.uint8)
+    if (raw[np.flatnonzero(raw == _BAR) - 1] < _LETTERS[0]).any():
+        return None  # a digit before the bar: in another row, such as B17 in row 7
+    if names == expected:
+        return column, values
+    if not _NAMES.fullmatch(names):
+        return None
+    columns = np.array([column_number(name.decode()) for name in names[:-1].split(b"|,")])
+    return (columns, values) if (np.diff(columns) > 0).all() else None
+
+
+def _joined(run: bytes, row: int, rest: bytes) -> bytes:
+    """What stands between the cells' markup, as `B|0.5,C|0.25`, if all are in `row` and have the same `rest`."""
+    inside = run.removeprefix(b'<c r="').removesuffix(_END)
+    return inside.replace(b'%d"%b' % (row, rest), b"|").replace(_END + b'<c r="', b",")
+
+
+@lru_cache(maxsize=256)
+def _names(column: int, count: int) -> bytes:
+    """`B|,C|,D|`."""
+    return b",".join(column_letters(each).encode() + b"|" for each in range(column, column + count))
+
+
+def _values(numbers: bytes) -> Array | None:
+    """Decimal numbers between commas as float64; None where one is no JSON number or is -0, which JSON's 0 is not."""
+    if numbers.translate(None, _NUMBER_BYTES + b",") or b"-0," in numbers or numbers.endswith(b"-0"):
+        return None
+    try:
+        return np.array(orjson.loads(b"[" + numbers + b"]"), dtype=np.float64)
+    except orjson.JSONDecodeError:
+        return None

@@ -1,0 +1,240 @@
+"""A workbook file, opened: its sheets, its names, and the way to their cells.
+
+ECMA-376 part 2 (packages), and part 1: 18.2 (workbook), 18.4 (shared strings). Nothing of the package stays open
+between calls, so a file can be saved over itself.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import zipfile
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal
+from urllib.parse import unquote
+
+from gpt2xl.errors import NameNotFound, WorkbookError
+from gpt2xl.xlsx.save import SheetChanges, save_package
+from gpt2xl.xlsx.sheet import read_sheet
+from gpt2xl.xlsx.strings import read_strings
+from gpt2xl.xlsx.xml import MAIN, local_name, parse_tree, relation_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from xml.etree import ElementTree as ET
+
+    from gpt2xl.xlsx.store import SheetData
+
+_PIECE = 1 << 20
+_CONTENT_TYPES = "[Content_Types].xml"
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+State = Literal["visible", "hidden", "veryHidden"]
+
+
+@dataclass(frozen=True, slots=True)
+class SheetInfo:
+    """A worksheet: its name, its part's name in the zip file, and whether Excel shows it."""
+
+    name: str
+    part: str
+    state: State = "visible"
+
+
+@dataclass(frozen=True, slots=True)
+class DefinedName:
+    """A defined name (ECMA-376 part 1, 18.2.5); ``sheet`` is the one that it belongs to, None: all of them."""
+
+    name: str
+    text: str
+    sheet: str | None = None
+    hidden: bool = False
+
+
+class Package:
+    """A workbook file. Use `open_package`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sheets: list[SheetInfo] = []
+        self.names: list[DefinedName] = []
+        self.date1904 = False
+        self.calc: dict[str, str] = {}
+        self._strings_part: str | None = None
+        with self._zip() as archive:
+            self._parts = {info.filename.lower(): info.filename for info in archive.infolist()}
+            self._read_workbook(archive)
+
+    def read(self, name: str) -> SheetData:
+        """The cells of the sheet `name`; raises `NameNotFound` where there is none."""
+        part = self.sheet(name).part
+        with self._zip(part) as archive, archive.open(part) as stream:
+            size = archive.getinfo(part).file_size
+            return read_sheet(_pieces(stream), size, lambda: self._strings, date1904=self.date1904)
+
+    def sheet(self, name: str) -> SheetInfo:
+        """The sheet `name`, without regard to case; raises `NameNotFound`."""
+        for sheet in self.sheets:
+            if sheet.name.casefold() == name.casefold():
+                return sheet
+        known = ", ".join(sheet.name for sheet in self.sheets[:8])
+        raise NameNotFound(f"{self.path.name} has no sheet `{name}`; it has {known}")
+
+    def save(self, target: str | Path, changes: Mapping[str, SheetChanges]) -> None:
+        """Write the workbook to `target` with `changes`, by sheet; everything else stays as it is, byte for byte.
+
+        A formula's cell keeps its formula and gets the value as its stored result. `target` may be the file itself.
+        """
+        by_part = {self.sheet(name).part: list(blocks) for name, blocks in changes.items()}
+        with self._zip() as archive:
+            save_package(archive, Path(target), by_part)
+
+    @contextmanager
+    def _zip(self, part: str | None = None) -> Iterator[zipfile.ZipFile]:
+        """The file, open; whatever is wrong with it becomes a `WorkbookError` of one sentence."""
+        where = f" (in {part})" if part else ""
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                yield archive
+        except NameNotFound:
+            raise
+        except WorkbookError as error:
+            if str(error).startswith(str(self.path)):
+                raise
+            raise WorkbookError(f"{self.path} cannot be read as a workbook: {error}{where}") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            raise WorkbookError(
+                f"{self.path} is damaged, perhaps not copied completely: {_lower(str(error))}{where}"
+            ) from error
+        except RuntimeError as error:
+            if "encrypted" not in str(error) and "password" not in str(error):
+                raise
+            raise WorkbookError(f"{self.path} is encrypted: save it without a password first") from error
+        except OSError as error:
+            raise WorkbookError(f"cannot read {self.path}: {_lower(error.strerror or str(error))}") from error
+
+    @cached_property
+    def _strings(self) -> list[str]:
+        part = self._strings_part
+        if part is None:
+            return []
+        with self._zip(part) as archive, archive.open(part) as stream:
+            return read_strings(_pieces(stream))
+
+    def _read_workbook(self, archive: zipfile.ZipFile) -> None:
+        part = self._workbook_part(archive)
+        root = parse_tree(archive.read(part))
+        if root.tag not in {f"{{{namespace}}}workbook" for namespace in MAIN}:
+            raise WorkbookError(f"{part} is no workbook")
+        relations = self._relations(archive, part)
+        for kind, target in relations.values():
+            if kind == "sharedStrings":
+                self._strings_part = self._part(target)
+        names: list[str] = []
+        for sheet in _children(root, "sheets", "sheet"):
+            name = sheet.get("name", "")
+            names.append(name)
+            kind, target = relations.get(relation_id(sheet) or "", ("", ""))
+            if kind == "worksheet":
+                self.sheets.append(SheetInfo(name, self._existing(target, f"sheet `{name}`"), _state(sheet)))
+        for element in _children(root, "definedNames", "definedName"):
+            index = element.get("localSheetId", "")
+            owner = names[int(index)] if index.isdecimal() and int(index) < len(names) else None
+            text = "".join(element.itertext())
+            self.names.append(DefinedName(element.get("name", ""), text, owner, _true(element.get("hidden"))))
+        for element in root:
+            if local_name(element.tag) == "workbookPr":
+                self.date1904 = _true(element.get("date1904"))
+            elif local_name(element.tag) == "calcPr":
+                self.calc = dict(element.attrib)
+
+    def _workbook_part(self, archive: zipfile.ZipFile) -> str:
+        """The main part, by the package's relationships, or where it usually is."""
+        for kind, target in self._relations(archive, "").values():
+            if kind == "officeDocument":
+                part = self._existing(target, "the workbook")
+                break
+        else:
+            if (usual := self._part("xl/workbook.xml")) is None:
+                raise WorkbookError(f"{self.path} is no Excel workbook: it is a zip file without a workbook in it")
+            part = usual
+        if part.lower().endswith(".bin"):
+            raise WorkbookError(f"{self.path} is a binary workbook (.xlsb): save it as .xlsx first")
+        return part
+
+    def _relations(self, archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]:
+        """What `part` refers to: id -> (last word of the type, name of the part)."""
+        folder, name = posixpath.split(part)
+        rels = self._part(posixpath.join(folder, "_rels", name + ".rels"))
+        if rels is None:
+            return {}
+        found: dict[str, tuple[str, str]] = {}
+        for element in parse_tree(archive.read(rels)):
+            if local_name(element.tag) == "Relationship" and element.get("TargetMode") != "External":
+                target = posixpath.normpath(posixpath.join("/", folder, element.get("Target", "").replace("\\", "/")))
+                kind = element.get("Type", "").rpartition("/")[2]
+                found[element.get("Id", "")] = (kind, target.lstrip("/"))
+        return found
+
+    def _part(self, name: str) -> str | None:
+        """The part's name as the zip file spells it: part names are compared without regard to case."""
+        return self._parts.get(name.lower()) or self._parts.get(unquote(name).lower())
+
+    def _existing(self, name: str, what: str) -> str:
+        part = self._part(name)
+        if part is None:
+            raise WorkbookError(f"{what} has no part {name}")
+        return part
+
+
+def open_package(path: str | Path) -> Package:
+    """Open a workbook; raises `WorkbookError` for what is none, in a sentence that says what it is instead."""
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(8)
+    except FileNotFoundError as error:
+        raise WorkbookError(f"there is no file {path}") from error
+    except OSError as error:
+        raise WorkbookError(f"cannot read {path}: {_lower(error.strerror or str(error))}") from error
+    if not start:
+        raise WorkbookError(f"{path} is empty")
+    if start == _OLE:
+        if _ole_is_encrypted(path):
+            raise WorkbookError(f"{path} is encrypted: open it in Excel and save it without a password first")
+        raise WorkbookError(f"{path} is a workbook of Excel 97 to 2003 (.xls): save it as .xlsx first")
+    if not start.startswith(b"PK"):
+        raise WorkbookError(f"{path} is no Excel workbook: it is not a zip file")
+    return Package(path)
+
+
+def _ole_is_encrypted(path: Path) -> bool:
+    """Whether an OLE file is an encrypted package (MS-OFFCRYPTO 2.3.2), by the name of a stream in its folder."""
+    return "EncryptedPackage".encode("utf-16-le") in path.read_bytes()
+
+
+def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
+    while piece := stream.read(_PIECE):
+        yield piece
+
+
+def _children(root: ET.Element, parent: str, child: str) -> Iterator[ET.Element]:
+    for element in root:
+        if local_name(element.tag) == parent:
+            yield from (each for each in element if local_name(each.tag) == child)
+
+
+def _state(sheet: ET.Element) -> State:
+    state = sheet.get("state", "visible")
+    return "veryHidden" if state == "veryHidden" else "hidden" if state == "hidden" else "visible"
+
+
+def _true(value: str | None) -> bool:
+    return value in ("1", "true")
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]

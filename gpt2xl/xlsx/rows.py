@@ -1,0 +1,98 @@
+"""All blocks of a sheet as one stream of rows (ECMA-376 part 1, 18.3.1.80 sheetData and 18.3.1.73 row)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from gpt2xl.a1 import Rect
+from gpt2xl.xlsx.cells import BlockWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gpt2xl.xlsx.block import Block
+
+# Cells that are turned into text at a time: enough to make Python's share small, little enough for the cache.
+_CELLS_AT_A_TIME = 32_768
+
+
+def sheet_data(blocks: Sequence[Block], *, references: bool, row_attributes: Mapping[int, bytes]) -> Iterator[bytes]:
+    """The element sheetData in pieces. Blocks may come in any order; raises `ValueError` where two overlap.
+
+    `row_attributes` holds, for a row number, the markup of its attributes besides r.
+    """
+    writers: list[BlockWriter] = []
+    shared = 0
+    for block in sorted(blocks, key=lambda block: (block.rect.top, block.rect.left)):
+        writers.append(BlockWriter(block, references=references, shared=shared))
+        shared += block.mode == "fill" and block.rect.size > 1
+    yield b"<sheetData>"
+    next_row = 1
+    for top, bottom, active in _bands(writers):
+        yield from _empty_rows(row_attributes, next_row, top)
+        yield from _band(top, bottom, active, row_attributes)
+        next_row = bottom + 1
+    yield from _empty_rows(row_attributes, next_row, None)
+    yield b"</sheetData>"
+
+
+def used(blocks: Sequence[Block]) -> Rect | None:
+    """The smallest rectangle around all blocks."""
+    if not blocks:
+        return None
+    rects = [block.rect for block in blocks]
+    return Rect(
+        min(rect.top for rect in rects),
+        min(rect.left for rect in rects),
+        max(rect.bottom for rect in rects),
+        max(rect.right for rect in rects),
+    )
+
+
+def _bands(writers: list[BlockWriter]) -> Iterator[tuple[int, int, list[BlockWriter]]]:
+    """Stretches of rows, each with the same blocks side by side: first row, last row, blocks from left to right."""
+    edges = sorted({edge for w in writers for edge in (w.block.rect.top, w.block.rect.bottom + 1)})
+    active: list[BlockWriter] = []
+    coming = 0
+    for top, end in pairwise(edges):
+        active = [writer for writer in active if writer.block.rect.bottom >= top]
+        arrived = coming
+        while coming < len(writers) and writers[coming].block.rect.top == top:
+            coming += 1
+        if arrived < coming:
+            active = sorted(active + writers[arrived:coming], key=lambda writer: writer.block.rect.left)
+            for left, right in pairwise(active):
+                if left.block.rect.right >= right.block.rect.left:
+                    raise ValueError(f"the blocks {left.block.rect} and {right.block.rect} overlap")
+        if active:
+            yield top, end - 1, active
+
+
+def _band(top: int, bottom: int, active: list[BlockWriter], row_attributes: Mapping[int, bytes]) -> Iterator[bytes]:
+    # Without references a row whose first cell is in column A needs no position, nor does a block after another.
+    ends = [0] + [writer.block.rect.right for writer in active]
+    follows = [writer.block.rect.left == end + 1 for writer, end in zip(active, ends, strict=False)]
+    width = sum(writer.block.rect.width for writer in active)
+    step = max(1, _CELLS_AT_A_TIME // width)
+    for first in range(top, bottom + 1, step):
+        count = min(step, bottom + 1 - first)
+        columns = [
+            writer.rows(first - writer.block.rect.top, count, follow)
+            for writer, follow in zip(active, follows, strict=True)
+        ]
+        pieces: list[bytes] = []
+        for row, cells in enumerate(zip(*columns, strict=True), first):
+            attributes = row_attributes.get(row, b"")
+            if attributes or any(cells):
+                pieces.append(b'<row r="%d"%b>' % (row, attributes))
+                pieces.extend(cells)
+                pieces.append(b"</row>")
+        yield b"".join(pieces)
+
+
+def _empty_rows(row_attributes: Mapping[int, bytes], first: int, end: int | None) -> Iterator[bytes]:
+    """Rows without cells that have a height or a style of their own."""
+    for row in sorted(row_attributes):
+        if row >= first and (end is None or row < end):
+            yield b'<row r="%d"%b/>' % (row, row_attributes[row])

@@ -1,0 +1,167 @@
+"""The package: openpyxl's parts, with our cells streamed into its sheets (ECMA-376 part 2, 10: the ZIP mapping).
+
+openpyxl writes the *shell*: everything that a person looks at, and no cells. Each sheet's `<sheetData>` is then
+exchanged for a stream of ours. The same shell and blocks give the same bytes: all times in the file are fixed.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from gpt2xl.a1 import MAX_SHEET_NAME
+from gpt2xl.errors import LimitError
+from gpt2xl.xlsx.output import output_file
+from gpt2xl.xlsx.rows import sheet_data, used
+from gpt2xl.xlsx.text import utf16_length
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping
+
+    from openpyxl import Workbook
+
+    from gpt2xl.xlsx.block import Block
+
+MAX_STYLES = 65_490
+MAX_HYPERLINKS = 65_530
+
+_CONTENT_TYPES = "[Content_Types].xml"
+_SHEET_DATA = re.compile(rb"<sheetData\s*(?:/>|>(.*?)</sheetData>)", re.DOTALL)
+_DIMENSION = re.compile(rb"<dimension\b[^>]*>(?:</dimension>)?")
+_ROW = re.compile(rb'<row r="([0-9]+)"([^>]*?)\s*/?>')
+_CALC = re.compile(rb"<calcPr\b[^>]*>")
+_DATES = re.compile(rb"(<dcterms:(?:created|modified)\b[^>]*>)[^<]*")
+_SHARED = re.compile(rb"(<sst\b[^>]*?)(?:\s(?:count|uniqueCount)=\"[0-9]+\")*\s*(?:/>|>.*</sst>)", re.DOTALL)
+
+_FONT = re.compile(rb"(<font>)(.*?)(</font>)", re.DOTALL)
+_FONT_CHILD = re.compile(rb"<([A-Za-z]+)\b[^>]*?(?:/>|></\1>)")
+# openpyxl writes a font's properties in an order of its own, which Excel mends and its validator reports.
+_FONT_ORDER = (
+    b"b i strike condense extend outline shadow u vertAlign sz color name family charset scheme".split()
+)  # ECMA-376 part 1, 18.8.22
+
+# Excel 2019 and later; nothing to calculate on loading, since every formula carries its value. The rest of what the
+# shell says about calculation stays (ECMA-376 part 1, 18.2.2).
+_CALC_ID = (re.compile(rb'\bcalcId="[0-9]*"'), b'calcId="191029"')
+_CALC_ON_LOAD = (re.compile(rb'\bfullCalcOnLoad="[^"]*"'), b'fullCalcOnLoad="0"')
+_FIXED_DATE = rb"\g<1>1980-01-01T00:00:00Z"
+# Twice the longest usual cell: a part that may pass 2 GiB must say so before its first byte.
+_BYTES_A_CELL = 96
+
+
+def write_workbook(
+    target: str | Path | BinaryIO,
+    shell: Workbook,
+    sheets: Mapping[str, Iterable[Block]],
+    *,
+    references: bool | Container[str] = True,
+    level: int = 6,
+) -> None:
+    """Write `shell` with `sheets`' blocks as cells, to a file or to an open stream.
+
+    What cells the shell itself has (those that carry hyperlinks or notes) give way to the blocks. `references`
+    says whether cells carry their r, or names the sheets where they do; `level` is zlib's. A file appears under
+    its name only when it is complete; what was written to a stream before a failure stays there.
+
+    Raises `LimitError` for what Excel cannot hold, `OutputError` where the target cannot be written, `ValueError`
+    for blocks that overlap, numbers that are none, or sheets that the shell lacks.
+    """
+    blocks = {name: list(of_sheet) for name, of_sheet in sheets.items()}
+    if unknown := blocks.keys() - set(shell.sheetnames):
+        raise ValueError(f"the shell has no sheet {sorted(unknown)}")
+    _check_limits(shell)
+    if not isinstance(target, str | Path):
+        _write_package(target, shell, blocks, references, level)
+        return
+    with output_file(Path(target)) as stream:
+        _write_package(stream, shell, blocks, references, level)
+
+
+def _write_package(
+    stream: BinaryIO,
+    shell: Workbook,
+    blocks: Mapping[str, list[Block]],
+    references: bool | Container[str],
+    level: int,
+) -> None:
+    written = io.BytesIO()
+    shell.save(written)
+    sheet_names = {sheet.path.lstrip("/"): sheet.title for sheet in shell.worksheets}
+    with (
+        zipfile.ZipFile(written) as parts,
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as package,
+    ):
+        # First the content types, by which other programs tell the kind of file.
+        for name in sorted(parts.namelist(), key=lambda name: name != _CONTENT_TYPES):
+            data = parts.read(name)
+            if name in sheet_names:
+                title = sheet_names[name]
+                with_references = references if isinstance(references, bool) else title in references
+                _write_sheet(package, name, data, blocks.get(title, []), with_references)
+                continue
+            if name == "xl/workbook.xml":
+                data = _CALC.sub(_calculated, data)
+            elif name == "docProps/core.xml":
+                data = _DATES.sub(_FIXED_DATE, data)
+            elif name == "xl/styles.xml":
+                data = _FONT.sub(_font_in_order, data)
+            elif name == "xl/sharedStrings.xml":  # of the shell's cells, none of which is left
+                data = _SHARED.sub(rb'\1 count="0" uniqueCount="0"/>', data)
+            with package.open(name, "w") as part:
+                part.write(data)
+
+
+def _write_sheet(package: zipfile.ZipFile, name: str, shell_part: bytes, blocks: list[Block], references: bool) -> None:
+    found = _SHEET_DATA.search(shell_part)
+    if not found:
+        raise ValueError(f"openpyxl wrote {name} without sheetData")
+    row_attributes = {int(row): attributes for row, attributes in _ROW.findall(found[1] or b"") if attributes}
+    before = shell_part[: found.start()]
+    dimension = b'<dimension ref="%b"/>' % str(used(blocks) or "A1").encode()
+    before = _DIMENSION.sub(dimension, before, count=1)
+    large = sum(block.rect.size for block in blocks) * _BYTES_A_CELL > zipfile.ZIP64_LIMIT
+    with package.open(name, "w", force_zip64=large) as part:
+        part.write(before)
+        for piece in sheet_data(blocks, references=references, row_attributes=row_attributes):
+            part.write(piece)
+        part.write(shell_part[found.end() :])
+
+
+def _calculated(properties: re.Match[bytes]) -> bytes:
+    tag = properties[0]
+    for attribute, ours in (_CALC_ID, _CALC_ON_LOAD):
+        tag = attribute.sub(ours, tag)
+    return tag
+
+
+def _font_in_order(font: re.Match[bytes]) -> bytes:
+    children = {child[1]: child[0] for child in _FONT_CHILD.finditer(font[2])}
+    return font[1] + b"".join(children[name] for name in _FONT_ORDER if name in children) + font[3]
+
+
+def _check_limits(shell: Workbook) -> None:
+    seen: set[str] = set()
+    for name in shell.sheetnames:
+        if utf16_length(name) > MAX_SHEET_NAME:
+            raise LimitError(
+                f"the sheet name `{name}` of {utf16_length(name)} characters exceeds Excel's limit of {MAX_SHEET_NAME}"
+            )
+        if not name or re.search(r"[\[\]:*?/\\]", name) or name[0] == "'" or name[-1] == "'":
+            raise LimitError(
+                f"the sheet name `{name}` is empty, begins or ends with an apostrophe, "
+                r"or holds one of the 7 characters [ ] : * ? / \ that Excel forbids"
+            )
+        if name.casefold() in seen:
+            raise LimitError(f"the sheet name `{name}` occurs twice, and Excel allows 1, without regard to case")
+        seen.add(name.casefold())
+    if len(shell._cell_styles) > MAX_STYLES:
+        raise LimitError(f"{len(shell._cell_styles):,} cell formats exceed Excel's limit of {MAX_STYLES:,}")
+    for sheet in shell.worksheets:
+        links = sum(cell.hyperlink is not None for cell in sheet._cells.values())
+        if links > MAX_HYPERLINKS:
+            raise LimitError(
+                f"{links:,} hyperlinks on sheet `{sheet.title}` exceed Excel's limit of {MAX_HYPERLINKS:,} a sheet"
+            )
