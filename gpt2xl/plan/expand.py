@@ -28,13 +28,12 @@ class Scope:
 
 @dataclass(frozen=True)
 class _Cell:
-    """The cells one formula is written for: `width` cells of row `row`, from column `column` (from 0, in `spot`)."""
+    """The cell a formula is written for: row and column from 0, in `spot`."""
 
     sheet: str
     spot: Spot
     row: int = 0
     column: int = 0
-    width: int = 1
 
     @property
     def top(self) -> int:
@@ -74,28 +73,15 @@ def block(tree: Node, rect: Rect, sheet: str, spot: Spot, scope: Scope) -> Formu
 
 
 def triangle(tree: Node, first: Node | None, sheet: str, spot: Spot, scope: Scope) -> tuple[Formula, ...]:
-    """Row r holds one array formula over its first n - r cells; `first` is the ordinary formula of row 0."""
-    rect, formulas = spot.rect, []
-    if first is not None:
-        top = Rect(rect.top, rect.left, rect.top, rect.right)
-        formulas.append(Formula(top, _write(first, _Cell(sheet, spot), scope), "fill"))
-    for row in range(0 if first is None else 1, rect.height):
-        width = rect.width - row
-        text = _write(tree, _Cell(sheet, spot, row, 0, width), scope)
-        formulas.append(Formula(rect.part(row, 0, 1, width), text, "array"))
-    return tuple(formulas)
-
-
-def triangle_each(tree: Node, sheet: str, spot: Spot, scope: Scope) -> tuple[Formula, ...]:
-    """Row r holds an ordinary formula in each of its first n - r cells."""
-    rows = range(spot.rect.height)
+    """An ordinary formula in each of the first n - c cells of column c; `first` is that of column 0."""
+    rect = spot.rect
     return tuple(
         Formula(
-            spot.rect.part(row, 0, 1, spot.rect.width - row),
-            _write(tree, _Cell(sheet, spot, row), scope),
-            "fill" if row < rows[-1] else "cell",
+            rect.part(0, column, rect.height - column, 1),
+            _write(tree if column or first is None else first, _Cell(sheet, spot, 0, column), scope),
+            "fill" if column < rect.height - 1 else "cell",
         )
-        for row in rows
+        for column in range(rect.width)
     )
 
 
@@ -128,6 +114,10 @@ def _plain(tree: Node, cell: _Cell, scope: Scope) -> Node:
         rect, sheet = _place(tree, cell, scope)
         row, fixed = (rect.top, True) if rect.height == 1 else (rect.top + cell.row, False)
         return Reference(row, rect.left, row, rect.right, fixed, True, fixed, True, sheet)
+    if isinstance(tree, Call) and tree.name == "COLUMN_OF":
+        rect, sheet = _place(tree, cell, scope)
+        column, fixed = (rect.left, True) if rect.width == 1 else (rect.left + cell.column, False)
+        return Reference(rect.top, column, rect.bottom, column, True, fixed, True, fixed, sheet)
     if isinstance(tree, Name):
         return _name(tree, cell, scope)
     if isinstance(tree, Call):
@@ -150,7 +140,7 @@ def _name(node: Name, cell: _Cell, scope: Scope) -> Node:
         return Reference(cell.top, column, cell.top, column, False, True, False, True)
     if node.name == "col":
         row = cell.spot.column_label
-        return Reference(row, cell.left, row, cell.left + cell.width - 1, True, False, True, False)
+        return Reference(row, cell.left, row, cell.left, True, False, True, False)
     if node.name not in scope.places:
         raise TemplateError(f"{scope.where}: the formula uses `{node.name}`, which no earlier step defines")
     if not scope.is_earlier(node.name):
@@ -165,7 +155,7 @@ def _at(node: Call, cell: _Cell, scope: Scope) -> Node:
     if rect.width == 1:
         return Reference(row, rect.left, row, rect.left, row_fixed, True, row_fixed, True, sheet)
     column = rect.left + cell.column + right
-    return Reference(row, column, row, column + cell.width - 1, row_fixed, False, row_fixed, False, sheet)
+    return Reference(row, column, row, column, row_fixed, False, row_fixed, False, sheet)
 
 
 def _place(node: Call, cell: _Cell, scope: Scope) -> tuple[Rect, str | None]:

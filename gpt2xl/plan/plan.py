@@ -22,10 +22,10 @@ class Formula:
 
 @dataclass(frozen=True)
 class Label:
-    """What stands beside rows or above columns: an index from 0, a formula for its text, or texts by `data`."""
+    """What stands beside rows or above columns: an index from 0, a formula for its text, texts by `data`, or a text."""
 
     rect: Rect
-    kind: Literal["index", "formula", "data"]
+    kind: Literal["index", "formula", "data", "text"]
     text: str = ""
 
 
@@ -33,7 +33,8 @@ class Label:
 class Item:
     """One entry on its place: an input, a table, a parameter or a step.
 
-    `shape` is its (rows, columns); `formulas` are empty but for steps; `data` names what fills a table.
+    `formulas` are empty but for steps; `data` names what fills a table. `padded` says that the rows are tokens, of
+    which those past the end of the prompt are padding; `row_title` is what the rows' index means.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Item:
     data: str | None = None
     style: str | None = None
     row_title: str = ""
+    padded: bool = False
 
 
 @dataclass

@@ -195,12 +195,22 @@ class _Planner:
                 data=entry.data,
                 style=entry.style or ("integer" if template.numbers == "integer" else None),
                 row_title=self._axis_title(entry.shape[0]),
+                padded=entry.shape[0] == "T" and sheet.layout == "blocks",
             )
         )
         for known in [name, *(part for part, _ in self._parts(entry, words, spot.rect)), entry.labels]:
             if known is not None:
                 self.order[known] = clock
         self._labels(sheet, entry, spot, scope)
+        for part, rect in self._parts(entry, words, spot.rect):
+            if any("{j}" in template for template in (*entry.columns, *entry.parts)) and rect.width < spot.rect.width:
+                self._part_label(sheet, spot, part, rect)
+
+    def _part_label(self, sheet: Sheet, spot: Spot, part: str, rect: Rect) -> None:
+        """The name of a part above its first column; where several begin there, of the narrowest."""
+        cell = Rect(spot.column_label - 1, rect.left, spot.column_label - 1, rect.left)
+        sheet.labels[:] = [label for label in sheet.labels if label.rect != cell]
+        sheet.labels.append(Label(cell, "text", part))
 
     def _earlier(self, loop: str | None) -> Callable[[str], bool]:
         """Whether a name may be used: it is defined already, or belongs to the same loop of steps."""
@@ -241,8 +251,6 @@ class _Planner:
                 return expand.each(tree, sheet, spot, scope)
             case "array":
                 return expand.array(tree, sheet, spot, scope)
-            case "triangle_each":
-                return expand.triangle_each(tree, sheet, spot, scope)
             case "triangle":
                 first = None
                 if entry.first is not None:
@@ -292,8 +300,10 @@ class _Planner:
             labels.append(_column(rect, spot.row_label))
         if rect.width > 1:
             labels.append(Rect(spot.column_label, rect.left, spot.column_label, rect.right))
-        known = {label.rect for label in sheet.labels}
-        sheet.labels.extend(Label(rect, "index") for rect in labels if rect not in known)
+        for label in labels:
+            if not any(known.rect.contains(label) for known in sheet.labels):
+                sheet.labels[:] = [known for known in sheet.labels if not label.contains(known.rect)]
+                sheet.labels.append(Label(label, "index"))
 
     def _text(self, sheet: Sheet, axis: Axis | None, rect: Rect, index: Rect, scope: expand.Scope) -> None:
         if axis is None:

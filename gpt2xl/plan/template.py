@@ -11,20 +11,20 @@ bottom. Each file describes a sheet (``[sheet]``) and what stands on it:
     a tensor of the checkpoint, under its name there
 ``[[step]]``
     formulas, in one of these ways: ``each`` (an ordinary formula in each cell), ``array`` (an array formula in
-    each cell), ``block`` (one array formula for the whole block), ``triangle`` (row r holds one array formula over
-    its first n - r cells; ``first`` is the ordinary formula of row 0), ``triangle_each`` (the same with ordinary
-    formulas), ``activation`` (the activation function that the model's configuration names, of the block named here)
+    each cell), ``block`` (one array formula for the whole block), ``triangle`` (an ordinary formula in each of the
+    first n - c cells of column c; ``first`` is that of column 0), ``activation`` (the activation function that the
+    model's configuration names, of the block named here)
 
 ``repeat = "block"`` on a sheet repeats it for each transformer block (``{i}``); ``repeat = "head"`` on steps that
 follow each other repeats these steps for each head (``{j}``). In formulas and texts ``{...}`` is replaced by a number.
 Formulas are Excel's, with these additions, which become plain references when a workbook is planned:
 
 ``row``, ``col``
-    the cells with this row's and this column's index (in a triangle: those of all the row's columns)
+    the cells with this row's and this column's index
 ``at(x, down, right)``
     the cell of x in this row and this column, moved by that many cells; an x one cell wide or high stays there
-``row_of(x)``
-    all cells of x in this row
+``row_of(x)``, ``column_of(x)``
+    all cells of x in this row, or in this column
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from gpt2xl.errors import TemplateError
 
 Size = int | str
 
-WAYS = ("each", "array", "block", "triangle", "triangle_each", "activation")
+WAYS = ("each", "array", "block", "triangle", "activation")
 _SHEET_KEYS = {
     "name": str,
     "title": str,

@@ -1,0 +1,100 @@
+"""What a workbook of ours answers: inputs by name, the prediction as a record, and what the file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gpt2xl.errors import PromptError, WorkbookError
+from gpt2xl.formula import ExcelError
+from gpt2xl.workbook import Workbook
+
+
+def set_inputs(workbook: Workbook, prompt: str | None, settings: Sequence[str]) -> None:
+    """Set the prompt and `NAME=VALUE` inputs; a value that reads as a number is one, but never for `prompt`."""
+    if prompt is not None:
+        workbook["prompt"] = prompt
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise WorkbookError(f"--set {setting!r} is not of the form NAME=VALUE; write for instance --set prompt=Hello")
+        workbook[name] = value if name.casefold() == "prompt" else _number(value)
+
+
+def read_answer(workbook: Workbook, top: int = 10, wanted: Sequence[str] = ()) -> dict[str, Any]:
+    """The record that `run --json` prints.
+
+    Raises `PromptError` with the workbook's own sentence where it cannot serve the prompt, `WorkbookError` for a file
+    that is no workbook of ours.
+    """
+    for name in ("prompt", "token_ids", "tokens", "n_tokens", "next_token_id", "next_token", "logits", "probs"):
+        if name not in workbook:
+            raise WorkbookError(f"{workbook.path} has no cell named `{name}`; run takes a workbook that gpt2xl built")
+    next_token_id = workbook["next_token_id"]
+    if not isinstance(next_token_id, float):
+        raise PromptError(str(workbook["next_token"]))
+    count = int(_float(workbook["n_tokens"]))
+    logits, probs = np.ravel(workbook["logits"]), np.ravel(workbook["probs"])
+    texts = np.ravel(np.asarray(workbook["vocabulary.text"], dtype=object))
+    best = np.argsort(-logits, kind="stable")[:top]
+    return {
+        "prompt": workbook["prompt"],
+        "token_ids": [int(number) for number in np.ravel(workbook["token_ids"])[:count]],
+        "tokens": [str(text) for text in np.ravel(np.asarray(workbook["tokens"], dtype=object))[:count]],
+        "n_tokens": count,
+        "next_token_id": int(next_token_id),
+        "next_token": workbook["next_token"],
+        "top": [
+            {"id": int(index), "token": str(texts[index]), "logit": float(logits[index]), "prob": float(probs[index])}
+            for index in best
+        ],
+        "generated_ids": [],
+        "generated_text": "",
+        "values": {name: _plain(workbook[name]) for name in wanted},
+    }
+
+
+def describe(workbook: Workbook) -> dict[str, Any]:
+    """The record that `info --json` prints: what the file holds, in numbers."""
+    formulas = list(workbook.formulas())
+    facts: dict[str, Any] = {
+        "file": str(workbook.path),
+        "sheets": workbook.sheets,
+        "formulas": sum(rect.size for _, rect, _ in formulas),
+        "names": len(workbook.names),
+    }
+    for key, name in (
+        ("model", "model.name"),
+        ("parameters", "model.parameters"),
+        ("fingerprint", "model.fingerprint"),
+        ("prompt", "prompt"),
+        ("next_token", "next_token"),
+    ):
+        if name in workbook:
+            value = workbook[name]
+            facts[key] = int(value) if isinstance(value, float) else _plain(value)
+    if "token_ids" in workbook:
+        facts["max_tokens"] = workbook.book.resolve("token_ids")[1].height
+    if "char.code" in workbook:
+        facts["max_chars"] = workbook.book.resolve("char.code")[1].height // 2
+    return facts
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _float(value: object) -> float:
+    return value if isinstance(value, float) else 0.0
+
+
+def _plain(value: Any) -> Any:
+    """Values as JSON has them: arrays as lists of rows, errors as their text."""
+    if isinstance(value, np.ndarray):
+        return [[_plain(item) for item in row] for row in value.tolist()]
+    return value.text if isinstance(value, ExcelError) else value

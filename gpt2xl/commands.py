@@ -1,0 +1,167 @@
+"""The command line. The only module that imports click; what a user can get wrong ends here with exit status 2."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from gpt2xl.errors import Gpt2xlError
+
+BOOK = click.argument("book", type=click.Path(path_type=Path))
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+
+
+def plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What a user can put right becomes one sentence on standard error and exit status 2."""
+
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except Gpt2xlError as error:
+            click.echo(f"gpt2xl: {error}", err=True)
+            sys.exit(2)
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gpt2xl", prog_name="gpt2xl")
+def main() -> None:
+    """GPT-2 as a live spreadsheet: every step from the prompt to the next token is a formula."""
+
+
+@main.command()
+@click.argument("prompt")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The workbook to write.")
+@click.option("--model", default="tiny", show_default=True, help="tiny, a name on the Hugging Face hub, or a folder.")
+@click.option("--max-tokens", type=int, help="Tokens the workbook holds.  [default: 16, or the prompt's]")
+@click.option("--max-chars", type=int, help="Characters the workbook holds.  [default: 80, or the prompt's]")
+@click.option(
+    "--compression",
+    type=click.Choice(["fast", "default", "small"]),
+    default="default",
+    show_default=True,
+    help="Time against size of the file.",
+)
+@click.option("--refs", is_flag=True, help="Write cell references on the parameter sheets of large models too.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+@click.option("--quiet", is_flag=True, help="Print nothing.")
+@plain_errors
+def build(prompt: str, output: Path, quiet: bool, **options: Any) -> None:
+    """Write the workbook of a model with PROMPT in its prompt cell."""
+    from gpt2xl.convert import build as convert
+
+    built = convert(prompt, output, **options)
+    if not quiet:
+        click.echo(
+            f"{built.path}: {built.cells:,} cells, {built.formulas:,} of them formulas, {built.size / 1e6:.1f} MB\n"
+            f"{prompt!r} ({len(built.token_ids)} tokens) continues with {built.next_token!r}",
+            err=True,
+        )
+
+
+@main.command()
+@BOOK
+@click.option("--prompt", help="Set the prompt.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set an input.")
+@click.option("--get", "wanted", multiple=True, metavar="NAME", help="Print the values of a name or range.")
+@click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="How many likely next tokens.")
+@JSON
+@click.option("--save", type=click.Path(path_type=Path), help="Write the recalculated workbook.")
+@plain_errors
+def run(
+    book: Path, prompt: str | None, settings: tuple[str, ...], wanted: tuple[str, ...], top: int, as_json: bool, save: Path | None
+) -> None:
+    """Recalculate a workbook and print the prediction."""
+    from gpt2xl.answer import read_answer, set_inputs
+    from gpt2xl.workbook import Workbook
+
+    workbook = Workbook.open(book)
+    set_inputs(workbook, prompt, settings)
+    answer = read_answer(workbook, top, wanted)
+    if save is not None:
+        workbook.save(save)
+    if as_json:
+        _print_json(answer)
+        return
+    click.echo(f"prompt      {answer['prompt']!r}")
+    click.echo(f"tokens      {' | '.join(answer['tokens'])}")
+    click.echo(f"next token  {answer['next_token']!r} (id {answer['next_token_id']})")
+    for entry in answer["top"]:
+        click.echo(f"{entry['prob']:9.4%}  {entry['logit']:10.4f}  {entry['id']:6d}  {entry['token']!r}")
+    for name, value in answer["values"].items():
+        click.echo(f"{name} = {_shown(value)}")
+
+
+@main.command()
+@BOOK
+@click.option("--model", help="The checkpoint.  [default: the one the workbook was made from]")
+@click.option("--prompt", "prompts", multiple=True, help="Compare for this prompt; may be repeated.")
+@click.option("--engine", type=click.Choice(["python", "libreoffice", "ironcalc"]), default="python", show_default=True)
+@click.option("--reference", type=click.Choice(["torch", "numpy"]), default="torch", show_default=True)
+@click.option("--tolerance", type=float, default=1e-6, show_default=True, help="Of each step's largest value, at least of 1.")
+@JSON
+@plain_errors
+def check(book: Path, prompts: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Compare every step of a workbook with the reference model; exit 1 when one differs."""
+    from gpt2xl.verify import check as verify
+
+    verdict = verify(book, prompts=prompts, **options)
+    if as_json:
+        _print_json(verdict.as_json())
+    else:
+        for comparison in verdict.prompts:
+            click.echo(f"{comparison.prompt!r}: {len(comparison.token_ids)} tokens, engine {verdict.engine}")
+            for step in comparison.steps:
+                shape = " × ".join(map(str, step.shape))
+                click.echo(f"  {'ok  ' if step.ok else 'DIFF'}  {step.name:28} {shape:>12}  {step.max_abs_diff:.2e}")
+            same = comparison.next_token_id == comparison.reference_next_token_id
+            click.echo(
+                f"  next token {comparison.next_token_id}, reference {comparison.reference_next_token_id}"
+                + ("" if same else "  DIFFERENT")
+            )
+            if comparison.first_divergence is not None:
+                click.echo(f"  the first step that differs is {comparison.first_divergence}")
+        click.echo("all steps agree" if verdict.ok else "the workbook and the reference differ")
+    sys.exit(0 if verdict.ok else 1)
+
+
+@main.command()
+@BOOK
+@JSON
+@plain_errors
+def info(book: Path, as_json: bool) -> None:
+    """Say what a workbook holds."""
+    from gpt2xl.answer import describe
+    from gpt2xl.workbook import Workbook
+
+    facts = describe(Workbook.open(book))
+    if as_json:
+        _print_json(facts)
+        return
+    for key, value in facts.items():
+        click.echo(f"{key:12} {', '.join(value) if isinstance(value, list) else value}")
+
+
+def _print_json(content: Any) -> None:
+    click.echo(json.dumps(content, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)
+
+
+def _shown(value: Any) -> str:
+    return np.array2string(value, precision=6) if isinstance(value, np.ndarray) else repr(value)

@@ -1,0 +1,220 @@
+"""Checkpoint and prompt to workbook: plan, compute every value with our own engine, write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from gpt2xl import __version__, tables
+from gpt2xl.a1 import MAX_CELL_TEXT, MAX_COLUMNS
+from gpt2xl.errors import LimitError, OutputError, PromptError
+from gpt2xl.formula import Book
+from gpt2xl.model.checkpoint import Checkpoint, expected_shapes, load_checkpoint
+from gpt2xl.plan.dimensions import Capacity, dimensions
+from gpt2xl.plan.plan import Item, Plan
+from gpt2xl.plan.planner import make_plan
+from gpt2xl.plan.template import load_templates
+from gpt2xl.surface import Facts, surface
+from gpt2xl.xlsx import write_workbook
+
+Compression = Literal["fast", "default", "small"]
+COMPRESSION_LEVELS: Mapping[str, int] = {"fast": 1, "default": 6, "small": 9}
+
+LEAST_TOKENS = 16
+LEAST_CHARS = 80
+# A round of merging a byte, a column a byte: what Excel's columns leave for characters of four bytes.
+MOST_CHARS = (MAX_COLUMNS - 32) // 4
+# Beyond so many parameters size decides: they are written as the shortest decimals of float32, which read as doubles
+# differ in the ninth digit, and their cells leave out their references (`--refs` writes them). Up to here every
+# parameter is written as the exact double.
+MANY_PARAMETERS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Built:
+    """What `build` made."""
+
+    path: Path
+    next_token: str
+    token_ids: tuple[int, ...]
+    cells: int
+    formulas: int
+    size: int
+
+
+def build(
+    prompt: str,
+    output: str | Path,
+    *,
+    model: str | Path = "tiny",
+    max_tokens: int | None = None,
+    max_chars: int | None = None,
+    compression: Compression = "default",
+    refs: bool = False,
+    force: bool = False,
+) -> Built:
+    """Write the workbook of `model` with `prompt` to `output`.
+
+    `max_tokens` and `max_chars` say what later prompts may have; by default 16 tokens and 80 characters, or as many
+    as `prompt` has. `refs` writes cell references on the parameter sheets of large models too.
+
+    Raises `PromptError`, `ModelError`, `LimitError`, `OutputError`; an existing file is kept unless `force` is given.
+    """
+    target = Path(output)
+    _check_target(target, force)
+    if compression not in COMPRESSION_LEVELS:
+        raise PromptError(f"compression is one of {', '.join(COMPRESSION_LEVELS)}, not {compression!r}")
+    checkpoint = load_checkpoint(model)
+    capacity = _capacity(checkpoint, prompt, max_tokens, max_chars)
+    plan = plan_for(checkpoint, capacity)
+    weights = sum(values.size for values in checkpoint.tensors.values())
+    precision = np.float64 if weights <= MANY_PARAMETERS else np.float32
+    parameters = {name: np.atleast_2d(values).astype(precision) for name, values in checkpoint.tensors.items()}
+    columns = tables.columns(checkpoint.vocabulary, plan.sizes["K"])
+    book = make_book(plan, parameters, columns, prompt)
+    book.recalculate()
+    facts = Facts(
+        model=checkpoint.name,
+        fingerprint=checkpoint.fingerprint,
+        parameters=weights,
+        version=__version__,
+    )
+    shell, blocks = surface(plan, book, parameters, facts)
+    dense = {sheet.name for sheet in plan.sheets if sheet.group == "weights"}
+    references: bool | set[str] = True
+    if weights > MANY_PARAMETERS and not refs:
+        references = {sheet.name for sheet in plan.sheets} - dense
+    write_workbook(target, shell, blocks, references=references, level=COMPRESSION_LEVELS[compression])
+    answer = book.get(*book.resolve("next_token")).item()
+    return Built(
+        path=target,
+        next_token=str(answer),
+        token_ids=tuple(checkpoint.vocabulary.encode(prompt)),
+        cells=sum(block.rect.size for of_sheet in blocks.values() for block in of_sheet),
+        formulas=sum(formula.rect.size for item in plan.steps() for formula in item.formulas),
+        size=target.stat().st_size,
+    )
+
+
+def plan_for(checkpoint: Checkpoint, capacity: Capacity) -> Plan:
+    """The plan of a checkpoint's workbook."""
+    vocabulary = checkpoint.vocabulary
+    sizes = dimensions(
+        checkpoint.config,
+        capacity,
+        vocabulary=vocabulary.size,
+        merges=len(vocabulary.merges),
+        special=len(vocabulary.special),
+        ranges=len(tables.unicode_classes()[0]),
+    )
+    plan = make_plan(load_templates(), checkpoint.config, sizes)
+    _check_parameters(plan, checkpoint)
+    return plan
+
+
+def make_book(
+    plan: Plan,
+    parameters: Mapping[str, NDArray[np.floating[Any]]],
+    columns: Mapping[str, tables.Column],
+    prompt: str,
+) -> Book:
+    """The plan in the engine: constants, the prompt, every formula; nothing is computed yet."""
+    book = Book()
+    for sheet in plan.sheets:
+        book.add_sheet(sheet.name)
+    for name, place in plan.names.items():
+        book.define(name, place.formula)
+    for sheet in plan.sheets:
+        grid = book.sheet(sheet.name)
+        for label in sheet.labels:
+            if label.kind == "index":
+                grid.put(label.rect, np.arange(label.rect.size, dtype=np.float64).reshape(label.rect.shape))
+            elif label.kind == "data":
+                grid.put(label.rect, _as_column(columns[label.text], label.rect.height))
+            elif label.kind == "text":
+                grid.put(label.rect, label.text)
+            else:
+                book.add_formula(sheet.name, label.rect, label.text, "fill" if label.rect.size > 1 else "cell")
+        for item in sheet.items:
+            if item.kind == "input":
+                grid.put(item.rect, prompt)
+            elif item.kind == "table":
+                grid.put(item.rect, _as_column(columns[item.data or ""], item.rect.height))
+            elif item.kind == "parameter":
+                grid.put(item.rect, as_written(parameters[item.name]))
+            for formula in item.formulas:
+                book.add_formula(sheet.name, formula.rect, formula.text, formula.mode)
+    return book
+
+
+def as_written(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """The doubles that a reader makes of the shortest decimals of `values`, which is what the file has."""
+    if values.dtype != np.float32:
+        return values.astype(np.float64, copy=False)
+    text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+    return np.array(orjson.loads(text), dtype=np.float64)
+
+
+def _as_column(column: tables.Column, rows: int) -> Any:
+    values = column[:rows]
+    return [[value] for value in values] if isinstance(values, list) else values.reshape(-1, 1)
+
+
+def _check_target(target: Path, force: bool) -> None:
+    """Refuse what cannot be written before any work is done."""
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder; name a file such as {target / 'book.xlsx'}")
+    if target.suffix.lower() != ".xlsx":
+        raise OutputError(f"{target} does not end in .xlsx, the only format that gpt2xl writes; call it {target}.xlsx")
+    if not target.parent.is_dir():
+        raise OutputError(f"the folder {target.parent} does not exist; create it, or write somewhere else")
+    if target.exists() and not force:
+        raise OutputError(f"{target} exists already; choose another name, or use --force to replace it")
+
+
+def _capacity(checkpoint: Checkpoint, prompt: str, max_tokens: int | None, max_chars: int | None) -> Capacity:
+    """How many tokens and characters the workbook holds; raises where `prompt` or the model has other ideas."""
+    if not prompt:
+        raise PromptError("the prompt is empty; give at least one character to continue from")
+    if len(prompt.encode("utf-16-le", "surrogatepass")) // 2 > MAX_CELL_TEXT:
+        raise LimitError(f"the prompt has {len(prompt):,} characters; a cell holds {MAX_CELL_TEXT:,}")
+    context = checkpoint.config.n_positions
+    ids = checkpoint.vocabulary.encode(prompt)
+    if not ids:
+        raise PromptError("the model's vocabulary has no token for any character of the prompt; write another prompt")
+    for option, value, most, what in (
+        ("--max-tokens", max_tokens, context, "the model's context"),
+        ("--max-chars", max_chars, MOST_CHARS, "what Excel's columns hold"),
+    ):
+        if value is not None and not 1 <= value <= most:
+            raise LimitError(f"{option} is {value:,}; it goes from 1 to {most:,}, {what}")
+    tokens = max_tokens if max_tokens is not None else min(max(LEAST_TOKENS, len(ids)), context)
+    chars = max_chars if max_chars is not None else min(max(LEAST_CHARS, len(prompt)), MOST_CHARS)
+    if len(ids) > tokens:
+        way = f"a larger --max-tokens (up to {context:,})" if tokens < context else "a model with a longer context"
+        raise PromptError(f"the prompt has {len(ids):,} tokens and the workbook would hold {tokens:,}; shorten it, or use {way}")
+    if len(prompt) > chars:
+        raise PromptError(
+            f"the prompt has {len(prompt):,} characters and the workbook would hold {chars:,}; shorten it, or use a larger "
+            f"--max-chars (up to {MOST_CHARS:,})"
+        )
+    embedded = checkpoint.config.vocab_size
+    if max(ids) >= embedded:
+        token = checkpoint.vocabulary.text(max(ids))
+        raise PromptError(f"the prompt holds the token {token!r}, for which this model has no embedding; leave it out")
+    return Capacity(tokens, chars)
+
+
+def _check_parameters(plan: Plan, checkpoint: Checkpoint) -> None:
+    """The templates name exactly the checkpoint's tensors, with their shapes. Anything else is a mistake of ours."""
+    planned = {item.name: item.rect.shape for sheet in plan.sheets for item in sheet.items if item.kind == "parameter"}
+    expected = {name: shape if len(shape) == 2 else (1, *shape) for name, shape in expected_shapes(checkpoint.config).items()}
+    if planned != expected:
+        different = sorted(set(planned.items()) ^ set(expected.items()))
+        raise AssertionError(f"templates and configuration disagree about parameters: {different}")

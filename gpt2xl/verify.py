@@ -1,0 +1,228 @@
+"""A finished file against the reference, step by step.
+
+The file is read as a stranger would read it: names, formulas, inputs. An engine (ours, LibreOffice, IronCalc) computes
+every step from the formulas alone, and each is compared with what the reference model gives for the same tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpt2xl.errors import EngineError, ModelError, NameNotFound, PromptError, WorkbookError
+from gpt2xl.model.checkpoint import Checkpoint, load_checkpoint
+from gpt2xl.workbook import Workbook
+
+Engine = Literal["python", "libreoffice", "ironcalc"]
+Reference = Literal["torch", "numpy"]
+Floats = NDArray[np.float64]
+
+ENGINES: tuple[Engine, ...] = ("python", "libreoffice", "ironcalc")
+REFERENCES: tuple[Reference, ...] = ("torch", "numpy")
+# Parameters are written as the shortest decimals of float32, which differ from the float32 in the ninth digit.
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Step:
+    """One compared step: its shape, the largest absolute difference, and whether that is within tolerance.
+
+    A step is within tolerance where the difference is at most the tolerance times the reference's largest absolute
+    value, or times 1 if that is smaller: residual streams hold numbers in the thousands.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    max_abs_diff: float
+    ok: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One prompt: its tokens, both next tokens, all steps in order, and the first that diverges."""
+
+    prompt: str
+    token_ids: list[int]
+    next_token_id: int | None
+    reference_next_token_id: int
+    steps: list[Step] = field(default_factory=list)
+    first_divergence: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.first_divergence is None and self.next_token_id == self.reference_next_token_id
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All prompts of a check."""
+
+    engine: str
+    reference: str
+    prompts: list[Comparison]
+
+    @property
+    def ok(self) -> bool:
+        return all(prompt.ok for prompt in self.prompts)
+
+    def as_json(self) -> dict[str, Any]:
+        """As `check --json` prints it."""
+        return {
+            "ok": self.ok,
+            "engine": self.engine,
+            "reference": self.reference,
+            "prompts": [asdict(prompt) for prompt in self.prompts],
+        }
+
+
+class Calculator(Protocol):
+    """What computes the file: sets the prompt, gives ranges back."""
+
+    def set(self, ref: str, value: str) -> None: ...
+
+    def get_numbers(self, ref: str) -> Floats: ...
+
+    def get(self, ref: str) -> list[list[Any]]: ...
+
+
+def check(
+    path: str | Path,
+    *,
+    model: str | Path | None = None,
+    prompts: Sequence[str] = (),
+    engine: Engine = "python",
+    reference: Reference = "torch",
+    tolerance: float = TOLERANCE,
+) -> Verdict:
+    """Compare every named step of the workbook at `path` with the reference, for each prompt (the file's own if none).
+
+    `model` is the checkpoint, by default the one the workbook names. Raises `WorkbookError`, `ModelError`,
+    `PromptError` and `EngineError` where it cannot compare.
+    """
+    if engine not in ENGINES or reference not in REFERENCES:
+        raise EngineError(f"there is no engine {engine!r} or no reference {reference!r}; see gpt2xl check --help")
+    if not tolerance > 0:
+        raise EngineError(f"the tolerance is {tolerance}; it is to be greater than 0")
+    workbook = Workbook.open(path)
+    checkpoint = _checkpoint(workbook, model)
+    steps = _reference(checkpoint, reference)
+    comparisons = []
+    with _calculator(workbook, Path(path), engine) as calculator:
+        for prompt in prompts or [_text(workbook["prompt"])]:
+            calculator.set("prompt", prompt)
+            comparisons.append(_compare(calculator, workbook, checkpoint, prompt, steps, tolerance))
+    return Verdict(engine, reference, comparisons)
+
+
+def _checkpoint(workbook: Workbook, model: str | Path | None) -> Checkpoint:
+    """The checkpoint that `model` or the workbook names; it must be the one the workbook was made from."""
+    for name in ("prompt", "token_ids", "logits"):
+        if name not in workbook:
+            raise WorkbookError(f"{workbook.path} has no cell named `{name}`; check takes a workbook that gpt2xl built")
+    made_from = _text(workbook["model.name"]) if "model.name" in workbook else "tiny"
+    try:
+        checkpoint = load_checkpoint(model if model is not None else made_from)
+    except ModelError as error:
+        if model is not None:
+            raise
+        raise ModelError(f"the workbook was made from the model {made_from!r}: {error}; name it with --model") from None
+    if "model.fingerprint" in workbook and workbook["model.fingerprint"] != checkpoint.fingerprint:
+        raise ModelError(
+            f"the model {checkpoint.name!r} is not the one that {workbook.path.name} was made from ({made_from!r} with other "
+            f"files); name that one with --model"
+        )
+    return checkpoint
+
+
+def _reference(checkpoint: Checkpoint, reference: Reference) -> Any:
+    from gpt2xl.model.reference import NumpyReference, TorchReference
+
+    return TorchReference(checkpoint) if reference == "torch" else NumpyReference(checkpoint)
+
+
+@contextmanager
+def _calculator(workbook: Workbook, path: Path, engine: Engine) -> Iterator[Calculator]:
+    if engine == "python":
+        workbook.recalculate()
+        yield _Own(workbook)
+    elif engine == "libreoffice":
+        from gpt2xl.engines.libreoffice import LibreOffice
+
+        with LibreOffice() as office:
+            yield office.open(path)
+    else:
+        from gpt2xl.engines.ironcalc import IronCalc
+
+        with IronCalc() as ironcalc:
+            yield ironcalc.open(path)
+
+
+class _Own:
+    """Our own engine with the interface of the others."""
+
+    def __init__(self, workbook: Workbook) -> None:
+        self.workbook = workbook
+
+    def set(self, ref: str, value: str) -> None:
+        self.workbook[ref] = value
+
+    def get(self, ref: str) -> list[list[Any]]:
+        return self.workbook.book.get(*self.workbook.book.resolve(ref)).tolist()
+
+    def get_numbers(self, ref: str) -> Floats:
+        array = self.workbook.book.get(*self.workbook.book.resolve(ref))
+        if array.kind is not None:
+            raise EngineError(f"{ref} holds something that is no number")
+        return array.num
+
+
+def _compare(
+    calculator: Calculator, workbook: Workbook, checkpoint: Checkpoint, prompt: str, reference: Any, tolerance: float
+) -> Comparison:
+    """One prompt through both."""
+    expected_ids = checkpoint.vocabulary.encode(prompt)
+    next_token_id = calculator.get("next_token_id")[0][0]
+    if not isinstance(next_token_id, float | int):
+        raise PromptError(f"the workbook gives no next token for {prompt!r}: {calculator.get('next_token')[0][0]}")
+    count = int(calculator.get_numbers("n_tokens")[0, 0])
+    token_ids = [int(number) for number in calculator.get_numbers("token_ids")[:count, 0]]
+    if token_ids != expected_ids:
+        return Comparison(prompt, token_ids, int(next_token_id), -1, [], "token_ids")
+    values = reference.run(token_ids)
+    steps = [_step(name, calculator, value, tolerance) for name, value in values.items() if name in workbook]
+    missing = [name for name in values if name not in workbook]
+    if missing:
+        raise NameNotFound(f"{workbook.path.name} has no name `{missing[0]}`; build it again")
+    diverged = [step.name for step in steps if not step.ok]
+    return Comparison(
+        prompt=prompt,
+        token_ids=token_ids,
+        next_token_id=int(next_token_id),
+        reference_next_token_id=int(np.argmax(values["logits"])),
+        steps=steps,
+        first_divergence=diverged[0] if diverged else None,
+    )
+
+
+def _step(name: str, calculator: Calculator, expected: Floats, tolerance: float) -> Step:
+    """Compare the rows (and, for scores and patterns, columns) that the prompt fills; the rest is padding."""
+    computed = calculator.get_numbers(name)
+    if expected.ndim == 1:
+        computed = computed[:, 0]
+    else:
+        computed = computed[: expected.shape[0], : expected.shape[1]]
+    if computed.shape != expected.shape:
+        raise WorkbookError(f"`{name}` has shape {computed.shape} in the workbook and {expected.shape} in the model")
+    difference = float(np.max(np.abs(computed - expected), initial=0.0))
+    scale = max(1.0, float(np.max(np.abs(expected), initial=0.0)))
+    return Step(name, expected.shape, difference, difference <= tolerance * scale)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else str(value)

@@ -1,0 +1,176 @@
+"""A workbook file, open: its cells by reference or by name, recalculated by our own engine when they are stale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpt2xl.a1 import Rect
+from gpt2xl.errors import NameNotFound, WorkbookError
+from gpt2xl.formula import Array, Book, ExcelError, Grid, parse, unparse
+from gpt2xl.formula.tree import moved
+from gpt2xl.xlsx import FormulaCell, Package, open_package
+from gpt2xl.xlsx.store import ValueBlock
+
+Value = float | str | bool | ExcelError | None
+Characters = Literal["utf16", "codepoints"]
+
+
+class Workbook:
+    """An .xlsx file with everything in it that computes.
+
+    A reference is a cell (`Start!C4`), a range (`'Block 0'!C11:BN26`) or a defined name (`h.0.ln_1`)::
+
+        wb = Workbook.open("first.xlsx")
+        wb["prompt"] = "The dog sat on the"
+        wb["next_token"]            # recalculates what depends on the prompt, and no more
+        wb["h.0.attn.pattern.1"]    # a numpy array
+        wb.save("second.xlsx")
+    """
+
+    def __init__(self, package: Package, *, characters: Characters = "utf16") -> None:
+        self.path = package.path
+        self._package = package
+        self._file = Book()  # the stored values, sheet by sheet, once they are asked for
+        self._edited: dict[str, list[Rect]] = {}
+        self.book = Book(characters=characters)
+        for sheet in package.sheets:
+            data = package.read(sheet.name)
+            rect = data.rect
+            grid = self.book.add_sheet(sheet.name, rows=rect.bottom if rect else 0, columns=rect.right if rect else 0)
+            for place, num, kind, text in data.blocks():
+                grid.put(place, Array(num, kind if kind.any() else None, text))
+            for formula in data.formulas:
+                if formula.mode != "table":  # a data table has values and no formula that could be computed
+                    self.book.add_formula(sheet.name, formula.rect, _text_at_corner(formula), formula.mode)
+        for name in package.names:
+            self.book.define(name.name, name.text, sheet=name.sheet)
+        self.book.mark_fresh()
+
+    @classmethod
+    def open(cls, path: str | Path, *, characters: Characters = "utf16") -> Workbook:
+        """Read a workbook; its stored values count as right until something is edited.
+
+        `characters` says how text is counted: "utf16" as Excel does, "codepoints" as LibreOffice does. Raises
+        `WorkbookError` for what is no readable .xlsx file.
+        """
+        return cls(open_package(Path(path)), characters=characters)
+
+    def __getitem__(self, ref: str) -> Value | NDArray[Any]:
+        """The value of a cell (float, str, bool, `ExcelError`, None where blank), or an array of more cells.
+
+        Recalculates what is stale. The array is float64 where all cells are numbers, else it holds objects. Raises
+        `NameNotFound` where there is no such sheet or name, `UnsupportedFunction` for a function the engine lacks.
+        """
+        return _value(self.book.get(*self.book.resolve(ref)))
+
+    def __setitem__(self, ref: str, value: Any) -> None:
+        """Set an input: one value, or for a range an array of its shape.
+
+        Raises `WorkbookError` for a cell with a formula, and for values of another shape.
+        """
+        sheet, rect = self.book.resolve(ref)
+        for name, place, _, _ in self.book.formulas():
+            if name == sheet and place.intersects(rect):
+                raise WorkbookError(f"{ref} holds a formula; set an input such as `prompt` instead")
+        values = Array.of(value)
+        if values.shape not in (rect.shape, (1, 1)):
+            raise WorkbookError(
+                f"{ref} has {rect.height} × {rect.width} cells and the value {values.shape[0]} × {values.shape[1]}; "
+                "give one value, or as many as there are cells"
+            )
+        self.book.set(sheet, rect, values)
+        self._edited.setdefault(sheet, []).append(rect)
+
+    def __contains__(self, ref: str) -> bool:
+        try:
+            self.book.resolve(ref)
+        except NameNotFound:
+            return False
+        return True
+
+    @property
+    def sheets(self) -> list[str]:
+        """The names of the worksheets, in order."""
+        return [sheet.name for sheet in self._package.sheets]
+
+    @property
+    def names(self) -> list[str]:
+        """The global defined names."""
+        return [name.name for name in self._package.names if name.sheet is None]
+
+    def cached(self, ref: str) -> Value | NDArray[Any]:
+        """What the file stored, whatever has been edited or recalculated since."""
+        sheet, rect = self.book.resolve(ref)
+        return _value(self._stored_cells(sheet).take(rect))
+
+    def formulas(self) -> Iterator[tuple[str, Rect, str]]:
+        """Every formula: sheet, rectangle, text without "=" as it stands for the rectangle's first cell."""
+        for sheet, rect, text, _ in self.book.formulas():
+            yield sheet, rect, text
+
+    def recalculate(self) -> None:
+        """Compute every formula from the inputs, trusting no stored value."""
+        self.book.recalculate(everything=True)
+
+    def save(self, path: str | Path) -> None:
+        """Write the file with its present values; everything else stays byte for byte as it was.
+
+        Raises `OutputError` where it cannot be written; then nothing is.
+        """
+        self.book.recalculate()
+        changed: dict[str, list[ValueBlock]] = {}
+        for sheet in self.sheets:
+            stored = self._stored_cells(sheet)
+            places = [place for place, _, _, _ in self._package.read(sheet).blocks()]
+            found = [block for place in [*places, *self._edited.get(sheet, [])] for block in self._changes(stored, place)]
+            if found:
+                changed[sheet] = found
+        self._package.save(Path(path), changed)
+
+    def _changes(self, stored: Grid, place: Rect) -> Iterator[ValueBlock]:
+        """Those cells of `place` that differ from the file, as stretches of rows."""
+        now, before = self.book.sheet(stored.name).take(place), stored.take(place)
+        kinds = np.zeros(place.shape, np.uint8) if now.kind is None else now.kind
+        different = now.num != before.num
+        different |= kinds != (0 if before.kind is None else before.kind)
+        if now.text is not None and before.text is not None:
+            different |= now.text != before.text
+        for row in np.flatnonzero(different.any(axis=1)).tolist():
+            edges = np.flatnonzero(np.diff(different[row], prepend=False, append=False)).tolist()
+            for left, right in zip(edges[::2], edges[1::2], strict=True):
+                part = np.s_[row : row + 1, left:right]
+                text = None if now.text is None else now.text[part]
+                yield place.part(row, left, 1, right - left), now.num[part], kinds[part], text
+
+    def _stored_cells(self, sheet: str) -> Grid:
+        """The cells of a sheet as the file has them."""
+        try:
+            return self._file.sheet(sheet)
+        except NameNotFound:
+            grid = self._file.add_sheet(sheet)
+            for place, num, kind, text in self._package.read(sheet).blocks():
+                grid.put(place, Array(num, kind if kind.any() else None, text))
+            return grid
+
+
+def _text_at_corner(formula: FormulaCell) -> str:
+    """The formula's text as its rectangle's first cell has it."""
+    rows, columns = formula.rect.top - formula.origin[0], formula.rect.left - formula.origin[1]
+    return unparse(moved(parse(formula.text), rows, columns)) if rows or columns else formula.text
+
+
+def _value(array: Array) -> Value | NDArray[Any]:
+    if array.shape == (1, 1):
+        return array.item()
+    if array.kind is None:
+        return array.num
+    values = np.empty(array.shape, object)
+    for row, items in enumerate(array.tolist()):
+        values[row] = items
+    return values
+

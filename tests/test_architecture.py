@@ -1,0 +1,84 @@
+"""The layout of the package: which module may import which. Read from the imports, not from running anything."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "gpt2xl"
+
+# For each part, the parts of the package that it may import. What is not listed may import nothing of ours.
+ALLOWED = {
+    "errors": set(),
+    "a1": {"errors"},
+    "formula": {"errors", "a1"},
+    "xlsx": {"errors", "a1"},
+    "model": {"errors", "a1"},
+    "plan": {"errors", "a1", "formula", "model.config"},
+    "engines": {"errors", "a1"},
+    "tables": {"model"},
+    "workbook": {"errors", "a1", "formula", "xlsx"},
+    "answer": {"errors", "formula", "workbook"},
+    "surface": {"a1", "formula", "plan", "xlsx"},
+    "convert": {"", "errors", "a1", "formula", "model", "plan", "surface", "tables", "xlsx"},
+    "verify": {"errors", "engines", "model", "workbook"},
+    "commands": {"", "errors", "answer", "convert", "verify", "workbook"},
+    "": {"convert", "errors", "formula", "verify", "workbook"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    """The part of the package that a file belongs to: a folder, a module, or "" for gpt2xl itself."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py") if first != "__init__.py" else ""
+
+
+def imports(path: Path) -> set[str]:
+    """What a file imports of the package, as dotted names below it, wherever in the file the import stands."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "gpt2xl":
+            below = node.module.removeprefix("gpt2xl").lstrip(".")
+            if below:
+                found.add(below)
+            else:
+                found |= {"" if alias.name == "__version__" else alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.removeprefix("gpt2xl.") for alias in node.names if alias.name.startswith("gpt2xl.")}
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    part = part_of(path)
+    for name in imports(path):
+        allowed = name == part or name.startswith(f"{part}.") if part else False
+        allowed = allowed or any(name == other or (other and name.startswith(f"{other}.")) for other in ALLOWED[part])
+        assert allowed, f"{path.relative_to(PACKAGE)} imports {name or 'gpt2xl itself'}"
+
+
+def test_only_commands_imports_click() -> None:
+    using = [
+        path.name
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "click" for alias in node.names)
+    ]
+    assert using == ["commands.py"]
+
+
+def test_cli_is_a_docstring_and_a_call() -> None:
+    tree = ast.parse((PACKAGE.parent / "cli.py").read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    assert len(tree.body) == 3
+
+
+def test_every_package_has_a_docstring() -> None:
+    for path in modules():
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path} says nothing of itself"

@@ -1,0 +1,171 @@
+"""The workbook of the README's first command, as other programs see the file."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pytest
+from prompts import TYPED
+from validators import ooxml_errors
+
+import gpt2xl
+from gpt2xl.a1 import MAX_FORMULA_TEXT, Rect
+from gpt2xl.formula import parse
+from gpt2xl.formula.tree import Call, walk
+from gpt2xl.model.checkpoint import Checkpoint
+
+# The dialect: functions that Excel 2013, LibreOffice 7.4, IronCalc 0.9.1 and gnumeric 1.12 all compute alike. Nothing
+# volatile, nothing newer than Excel 2013.
+DIALECT = {
+    "AND", "AVERAGE", "CHOOSE", "COUNTIF", "ERF", "EXACT", "EXP", "IF", "IFERROR", "INDEX", "INT", "ISNUMBER", "LARGE", "LEN",
+    "LOOKUP", "MATCH", "MAX", "MID", "MIN", "MMULT", "MOD", "NA", "OR", "PI", "SMALL", "SQRT", "SUM", "TANH", "TRANSPOSE",
+    "UNICHAR", "UNICODE", "VARP",
+}  # fmt: skip
+
+
+def functions(path: Path) -> set[str]:
+    """The functions that a file's formulas call, by Excel's names."""
+    return {
+        node.name
+        for _, _, text in gpt2xl.Workbook.open(path).formulas()
+        for node in walk(parse(text))
+        if isinstance(node, Call)
+    }
+
+
+def test_size(first: Path) -> None:
+    assert first.stat().st_size < 5_000_000
+
+
+def test_the_open_xml_sdk_finds_nothing(first: Path) -> None:
+    assert ooxml_errors(first) == []
+
+
+def test_functions_are_of_the_dialect(first: Path) -> None:
+    assert functions(first) <= DIALECT
+    assert functions(first) == DIALECT - {"ERF"}  # what only other activation functions use
+
+
+def test_newer_functions_have_their_prefix_and_formulas_their_limits(first: Path) -> None:
+    with zipfile.ZipFile(first) as package:
+        for name in package.namelist():
+            if name.startswith("xl/worksheets/"):
+                for formula in re.findall(rb"<f[^>]*>([^<]*)</f>", package.read(name)):
+                    assert len(formula) <= MAX_FORMULA_TEXT
+                    assert not re.search(rb"(?<!_xlfn\.)\bUNI(CODE|CHAR)\(", formula)
+
+
+def test_every_cell_has_its_reference(first: Path) -> None:
+    with zipfile.ZipFile(first) as package:
+        for name in package.namelist():
+            if name.startswith("xl/worksheets/"):
+                assert not re.search(rb"<c(?: (?!r=)[^>]*)?>", package.read(name)), name
+
+
+def test_an_independent_reader_sees_values_and_formulas(first: Path) -> None:
+    values = openpyxl.load_workbook(first, data_only=True)
+    formulas = openpyxl.load_workbook(first)
+    assert values["Start"]["C4"].value == "The cat sat on the"
+    assert values["Start"]["C8"].value == " mat"
+    assert formulas["Start"]["C8"].value.startswith("=IF(state")
+    empty = [
+        f"{sheet.title}!{cell.coordinate}"
+        for sheet in formulas
+        for row in sheet.iter_rows()
+        for cell in row
+        if cell.data_type == "f" and values[sheet.title][cell.coordinate].value is None
+    ]
+    # An empty text is the only value that this reader gives as None.
+    wb = gpt2xl.Workbook.open(first)
+    assert all(wb.cached("'{}'!{}".format(*ref.split("!"))) == "" for ref in empty[:50])
+
+
+def test_names_of_the_workbook(first: Path, tiny: Checkpoint) -> None:
+    names = set(openpyxl.load_workbook(first).defined_names)
+    assert {"prompt", "token_ids", "n_tokens", "tokens", "embed", "ln_f", "logits", "probs"} <= names
+    assert {"next_token", "next_token_id", "state", "mask"} <= names
+    assert set(tiny.tensors) <= names
+
+
+def test_every_step_is_linked_from_the_first_sheet_and_links_back(first: Path) -> None:
+    book = openpyxl.load_workbook(first)
+    start = book["Start"]
+    named = {name: defined.attr_text for name, defined in book.defined_names.items()}
+    seen = 0
+    for link in start._hyperlinks:
+        assert link.location is not None
+        sheet, cell = re.fullmatch(r"'?([^'!]*)'?!([A-Z]+[0-9]+)", link.location).groups()  # type: ignore[union-attr]
+        name = start[link.ref].value
+        target = Rect.parse(named[name].rpartition("!")[2].split(":")[0])
+        assert named[name].rpartition("!")[0].strip("'") == sheet
+        heading = Rect.parse(cell)
+        assert heading.left == target.left
+        assert heading.top < target.top <= heading.top + 6
+        back = book[sheet].cell(heading.top + 1, heading.left)
+        assert back.value.startswith(name)
+        assert back.hyperlink.location == f"Start!{link.ref.replace('C', 'B', 1)}"
+        seen += 1
+    wb = gpt2xl.Workbook.open(first)
+    steps = [name for name in wb.names if re.fullmatch(r"h\.[0-9]+\.(resid_pre|attn\.scores\.[0-9]+|mlp\.out)", name)]
+    assert seen > 100
+    assert {start[link.ref].value for link in start._hyperlinks} >= set(steps)
+
+
+def test_panes_are_frozen_and_rows_labelled(first: Path) -> None:
+    book = openpyxl.load_workbook(first, data_only=True)
+    assert all(sheet.freeze_panes for sheet in book if sheet.title != "Start")
+    block = book["Block 0"]
+    top = Rect.parse(book.defined_names["h.0.resid_pre"].attr_text.rpartition("!")[2]).top
+    assert [block.cell(top + row, 1).value for row in range(3)] == [0, 1, 2]
+    assert [block.cell(top + row, 2).value for row in range(3)] == ["The", " cat", " sat"]
+    assert [block.cell(top - 1, column).value for column in (3, 4, 66)] == [0, 1, 63]
+
+
+@pytest.mark.parametrize("prompt", ["=1+1", "+x", "'quoted'", "TRUE", "1E5", "@a", "_x0041_"])
+def test_a_prompt_is_text_whatever_it_looks_like(prompt: str, tmp_path: Path, tiny: Checkpoint) -> None:
+    path = tmp_path / "book.xlsx"
+    gpt2xl.build(prompt, path)
+    cell = openpyxl.load_workbook(path)["Start"]["C4"]
+    assert cell.data_type == "s"
+    assert cell.number_format == "@"
+    wb = gpt2xl.Workbook.open(path)
+    assert wb["prompt"] == prompt
+    tokens = np.ravel(np.asarray(wb["tokens"], dtype=object))
+    assert "".join(str(token) for token in tokens) == prompt
+    assert "".join(tiny.vocabulary.text(index) for index in tiny.vocabulary.encode(prompt)) == prompt
+
+
+def test_the_same_command_gives_the_same_bytes(first: Path, tmp_path: Path) -> None:
+    again = tmp_path / "first.xlsx"
+    gpt2xl.build("The cat sat on the", again)
+    assert again.read_bytes() == first.read_bytes()
+
+
+def test_saving_keeps_what_it_does_not_understand(first: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.xlsx"
+    wb = gpt2xl.Workbook.open(first)
+    wb["prompt"] = TYPED[1]
+    wb.save(copy)
+    with zipfile.ZipFile(first) as old, zipfile.ZipFile(copy) as new:
+        assert new.namelist() == old.namelist()
+        for name in old.namelist():
+            if not name.startswith("xl/worksheets/"):
+                assert new.read(name) == old.read(name), name
+    assert ooxml_errors(copy) == []
+    again = gpt2xl.Workbook.open(copy)
+    assert again.cached("prompt") == TYPED[1]
+    assert again.cached("next_token") == wb["next_token"]
+    np.testing.assert_array_equal(again.cached("logits"), wb["logits"])
+
+
+def test_saving_over_itself(first: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(first, tmp_path / "book.xlsx"))
+    wb = gpt2xl.Workbook.open(path)
+    wb["prompt"] = "The dog"
+    wb.save(path)
+    assert gpt2xl.Workbook.open(path).cached("prompt") == "The dog"
