@@ -22,8 +22,11 @@ def unicode_classes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def specials(vocabulary: Vocabulary) -> list[tuple[str, int]]:
-    """Special tokens, shorter ones first: of those that match at one place the last, the longest, is taken."""
-    return sorted(vocabulary.special.items(), key=lambda item: (len(item[0]), item[0])) or [("", 0)]
+    """Special tokens, shorter ones first: of those that match at one place the last, the longest, is taken.
+
+    The last row is empty and matches nothing.
+    """
+    return [*sorted(vocabulary.special.items(), key=lambda item: (len(item[0]), item[0])), ("", 0)]
 
 
 def columns(vocabulary: Vocabulary, rows: int) -> dict[str, Column]:

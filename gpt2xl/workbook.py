@@ -36,6 +36,7 @@ class Workbook:
         self.path = package.path
         self._package = package
         self._file = Book()  # the stored values, sheet by sheet, once they are asked for
+        self._places: dict[str, list[Rect]] = {}
         self._edited: dict[str, list[Rect]] = {}
         self.book = Book(characters=characters)
         for sheet in package.sheets:
@@ -106,7 +107,7 @@ class Workbook:
     def cached(self, ref: str) -> Value | NDArray[Any]:
         """What the file stored, whatever has been edited or recalculated since."""
         sheet, rect = self.book.resolve(ref)
-        return _value(self._stored_cells(sheet).take(rect))
+        return _value(self._stored_cells(sheet)[0].take(rect))
 
     def formulas(self) -> Iterator[tuple[str, Rect, str]]:
         """Every formula: sheet, rectangle, text without "=" as it stands for the rectangle's first cell."""
@@ -124,9 +125,8 @@ class Workbook:
         """
         self.book.recalculate()
         changed: dict[str, list[ValueBlock]] = {}
-        for sheet in self.sheets:
-            stored = self._stored_cells(sheet)
-            places = [place for place, _, _, _ in self._package.read(sheet).blocks()]
+        for sheet in {sheet for sheet, *_ in self.book.formulas()} | self._edited.keys():
+            stored, places = self._stored_cells(sheet)
             found = [block for place in [*places, *self._edited.get(sheet, [])] for block in self._changes(stored, place)]
             if found:
                 changed[sheet] = found
@@ -147,15 +147,15 @@ class Workbook:
                 text = None if now.text is None else now.text[part]
                 yield place.part(row, left, 1, right - left), now.num[part], kinds[part], text
 
-    def _stored_cells(self, sheet: str) -> Grid:
-        """The cells of a sheet as the file has them."""
-        try:
-            return self._file.sheet(sheet)
-        except NameNotFound:
+    def _stored_cells(self, sheet: str) -> tuple[Grid, list[Rect]]:
+        """The cells of a sheet as the file has them, and the rectangles where there are any."""
+        if sheet not in self._places:
             grid = self._file.add_sheet(sheet)
+            self._places[sheet] = []
             for place, num, kind, text in self._package.read(sheet).blocks():
                 grid.put(place, Array(num, kind if kind.any() else None, text))
-            return grid
+                self._places[sheet].append(place)
+        return self._file.sheet(sheet), self._places[sheet]
 
 
 def _text_at_corner(formula: FormulaCell) -> str:

@@ -222,22 +222,41 @@ def _path(members: list[int], needs: list[list[int]], cells: list[Unit]) -> list
 
 
 def rectangles(rects: Iterable[Rect]) -> list[Rect]:
-    """Rectangles that cover the same cells: neighbours in a row are joined, then equal rows one below another."""
-    runs: list[Rect] = []
-    for rect in sorted(rects, key=lambda item: (item.top, item.bottom, item.left)):
+    """Rectangles that cover the same cells, joined by columns or by rows, whichever gives fewer.
+
+    Where both give as many, by columns: in a table whose rows end at different places, a row often needs itself.
+    """
+    cells = list(rects)
+    turned = [Rect(*_turn(rect)) for rect in _joined(_turn(cell) for cell in cells)]
+    straight = [Rect(*rect) for rect in _joined((cell.top, cell.left, cell.bottom, cell.right) for cell in cells)]
+    return straight if len(straight) < len(turned) else turned
+
+
+_Sides = tuple[int, int, int, int]
+
+
+def _turn(rect: Rect | _Sides) -> _Sides:
+    """Rows for columns and columns for rows."""
+    top, left, bottom, right = (rect.top, rect.left, rect.bottom, rect.right) if isinstance(rect, Rect) else rect
+    return left, top, right, bottom
+
+
+def _joined(rects: Iterable[_Sides]) -> list[_Sides]:
+    """Neighbours in a row joined, then equal rows one below another."""
+    runs: list[_Sides] = []
+    for top, left, bottom, right in sorted(rects, key=lambda item: (item[0], item[2], item[1])):
         last = runs[-1] if runs else None
-        if last and (last.top, last.bottom) == (rect.top, rect.bottom) and last.right + 1 == rect.left:
-            runs[-1] = Rect(last.top, last.left, last.bottom, rect.right)
+        if last and (last[0], last[2]) == (top, bottom) and last[3] + 1 == left:
+            runs[-1] = (top, last[1], bottom, right)
         else:
-            runs.append(rect)
-    result: list[Rect] = []
+            runs.append((top, left, bottom, right))
+    result: list[_Sides] = []
     open_at: dict[tuple[int, int], int] = {}
-    for run in runs:
-        place = open_at.get((run.left, run.right))
-        if place is not None and result[place].bottom + 1 == run.top:
-            above = result[place]
-            result[place] = Rect(above.top, run.left, run.bottom, run.right)
+    for top, left, bottom, right in runs:
+        place = open_at.get((left, right))
+        if place is not None and result[place][2] + 1 == top:
+            result[place] = (result[place][0], left, bottom, right)
         else:
-            open_at[run.left, run.right] = len(result)
-            result.append(run)
+            open_at[left, right] = len(result)
+            result.append((top, left, bottom, right))
     return result

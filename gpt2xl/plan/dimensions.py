@@ -29,7 +29,8 @@ def dimensions(
     ranges of the table of character classes.
 
     A character takes up to two places (UTF-16) and up to four bytes (UTF-8); `W` is what is added to a symbol that
-    begins a word: one more than any id, so that 2*W - 1 can stand for "nothing".
+    begins a word: one more than any id, so that 2*W - 1 can stand for "nothing". The table of special tokens ends with
+    an empty row, because INDEX into a single cell is no matter of course (docs/engines.md).
     """
     rows = max(config.vocab_size, vocabulary)
     return {
@@ -48,7 +49,7 @@ def dimensions(
         "W": rows + 1,
         "M": merges,
         "M_rows": max(merges, 1),
-        "S": max(special, 1),
+        "S": special + 1,
         "R": ranges,
         "none": merges,
         "top": min(capacity.top, config.vocab_size),
