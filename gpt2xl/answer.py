@@ -19,7 +19,9 @@ def set_inputs(workbook: Workbook, prompt: str | None, settings: Sequence[str]) 
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or not name:
-            raise WorkbookError(f"--set {setting!r} is not of the form NAME=VALUE; write for instance --set prompt=Hello")
+            raise WorkbookError(
+                f"--set {setting!r} is not of the form NAME=VALUE; write for instance --set prompt=Hello"
+            )
         workbook[name] = value if name.casefold() == "prompt" else _number(value)
 
 

@@ -78,7 +78,13 @@ def build(prompt: str, output: Path, quiet: bool, **options: Any) -> None:
 @click.option("--save", type=click.Path(path_type=Path), help="Write the recalculated workbook.")
 @plain_errors
 def run(
-    book: Path, prompt: str | None, settings: tuple[str, ...], wanted: tuple[str, ...], top: int, as_json: bool, save: Path | None
+    book: Path,
+    prompt: str | None,
+    settings: tuple[str, ...],
+    wanted: tuple[str, ...],
+    top: int,
+    as_json: bool,
+    save: Path | None,
 ) -> None:
     """Recalculate a workbook and print the prediction."""
     from gpt2xl.answer import read_answer, set_inputs
@@ -107,7 +113,9 @@ def run(
 @click.option("--prompt", "prompts", multiple=True, help="Compare for this prompt; may be repeated.")
 @click.option("--engine", type=click.Choice(["python", "libreoffice", "ironcalc"]), default="python", show_default=True)
 @click.option("--reference", type=click.Choice(["torch", "numpy"]), default="torch", show_default=True)
-@click.option("--tolerance", type=float, default=1e-6, show_default=True, help="Of each step's largest value, at least of 1.")
+@click.option(
+    "--tolerance", type=float, default=1e-6, show_default=True, help="Of each step's largest value, at least of 1."
+)
 @JSON
 @plain_errors
 def check(book: Path, prompts: tuple[str, ...], as_json: bool, **options: Any) -> None:

@@ -17,10 +17,10 @@ from gpt2xl.errors import LimitError, OutputError, PromptError
 from gpt2xl.formula import Book
 from gpt2xl.model.checkpoint import Checkpoint, expected_shapes, load_checkpoint
 from gpt2xl.plan.dimensions import Capacity, dimensions
-from gpt2xl.plan.plan import Item, Plan
+from gpt2xl.plan.plan import Plan
 from gpt2xl.plan.planner import make_plan
 from gpt2xl.plan.template import load_templates
-from gpt2xl.surface import Facts, surface
+from gpt2xl.surface import Facts, Parameter, surface
 from gpt2xl.xlsx import write_workbook
 
 Compression = Literal["fast", "default", "small"]
@@ -74,8 +74,11 @@ def build(
     capacity = _capacity(checkpoint, prompt, max_tokens, max_chars)
     plan = plan_for(checkpoint, capacity)
     weights = sum(values.size for values in checkpoint.tensors.values())
-    precision = np.float64 if weights <= MANY_PARAMETERS else np.float32
-    parameters = {name: np.atleast_2d(values).astype(precision) for name, values in checkpoint.tensors.items()}
+    exact = weights <= MANY_PARAMETERS
+    parameters: dict[str, Parameter] = {
+        name: np.atleast_2d(values).astype(np.float64) if exact else np.atleast_2d(values)
+        for name, values in checkpoint.tensors.items()
+    }
     columns = tables.columns(checkpoint.vocabulary, plan.sizes["K"])
     book = make_book(plan, parameters, columns, prompt)
     book.recalculate()
@@ -120,7 +123,7 @@ def plan_for(checkpoint: Checkpoint, capacity: Capacity) -> Plan:
 
 def make_book(
     plan: Plan,
-    parameters: Mapping[str, NDArray[np.floating[Any]]],
+    parameters: Mapping[str, Parameter],
     columns: Mapping[str, tables.Column],
     prompt: str,
 ) -> Book:
@@ -153,7 +156,7 @@ def make_book(
     return book
 
 
-def as_written(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def as_written(values: Parameter) -> NDArray[np.float64]:
     """The doubles that a reader makes of the shortest decimals of `values`, which is what the file has."""
     if values.dtype != np.float32:
         return values.astype(np.float64, copy=False)
@@ -198,11 +201,13 @@ def _capacity(checkpoint: Checkpoint, prompt: str, max_tokens: int | None, max_c
     chars = max_chars if max_chars is not None else min(max(LEAST_CHARS, len(prompt)), MOST_CHARS)
     if len(ids) > tokens:
         way = f"a larger --max-tokens (up to {context:,})" if tokens < context else "a model with a longer context"
-        raise PromptError(f"the prompt has {len(ids):,} tokens and the workbook would hold {tokens:,}; shorten it, or use {way}")
+        raise PromptError(
+            f"the prompt has {len(ids):,} tokens and the workbook would hold {tokens:,}; shorten it, or use {way}"
+        )
     if len(prompt) > chars:
         raise PromptError(
-            f"the prompt has {len(prompt):,} characters and the workbook would hold {chars:,}; shorten it, or use a larger "
-            f"--max-chars (up to {MOST_CHARS:,})"
+            f"the prompt has {len(prompt):,} characters and the workbook would hold {chars:,}; shorten it, or use a "
+            f"larger --max-chars (up to {MOST_CHARS:,})"
         )
     embedded = checkpoint.config.vocab_size
     if max(ids) >= embedded:
@@ -214,7 +219,9 @@ def _capacity(checkpoint: Checkpoint, prompt: str, max_tokens: int | None, max_c
 def _check_parameters(plan: Plan, checkpoint: Checkpoint) -> None:
     """The templates name exactly the checkpoint's tensors, with their shapes. Anything else is a mistake of ours."""
     planned = {item.name: item.rect.shape for sheet in plan.sheets for item in sheet.items if item.kind == "parameter"}
-    expected = {name: shape if len(shape) == 2 else (1, *shape) for name, shape in expected_shapes(checkpoint.config).items()}
+    expected = {
+        name: shape if len(shape) == 2 else (1, *shape) for name, shape in expected_shapes(checkpoint.config).items()
+    }
     if planned != expected:
         different = sorted(set(planned.items()) ^ set(expected.items()))
         raise AssertionError(f"templates and configuration disagree about parameters: {different}")

@@ -1,4 +1,4 @@
-"""What a person sees: a plan and its values as openpyxl's shell (styles, widths, panes, links, names) and cell blocks."""
+"""What a person sees: openpyxl's shell (styles, widths, panes, links, names) and the cells' blocks for a plan."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from gpt2xl.xlsx import Block, style_id
 
 LIST_GAP = 3
 _INPUT, _PARAMETER, _HEADING, _LABEL = "FFF2CC", "E8F0E4", "DDEBF7", "F2F2F2"
+Parameter = NDArray[np.float32] | NDArray[np.float64]
+
 _PADDING = "BFBFBF"
 _LINE = Side(style="thin", color="BFBFBF")
 
@@ -81,7 +83,7 @@ class Styles:
 
 
 def surface(
-    plan: Plan, book: Book, parameters: Mapping[str, NDArray[np.floating[Any]]], facts: Facts
+    plan: Plan, book: Book, parameters: Mapping[str, Parameter], facts: Facts
 ) -> tuple[Shell, dict[str, list[Block]]]:
     """The shell and, for each sheet, its cells with the values that `book` has computed."""
     shell = Shell()
@@ -212,7 +214,7 @@ class _Painter:
             else:
                 yield _stored(label.rect, book, self.sheet.name, style)
 
-    def items(self, book: Book, parameters: Mapping[str, NDArray[np.floating[Any]]]) -> Iterator[Block]:
+    def items(self, book: Book, parameters: Mapping[str, Parameter]) -> Iterator[Block]:
         """The data: inputs, tables, parameters as float32, formulas with their values."""
         for item in self.sheet.items:
             style = self.styles.of(item, self.sheet.layout)
@@ -246,14 +248,12 @@ def _start(
     worksheet: Worksheet, shell: Shell, styles: Styles, directory: Mapping[str, Entry], facts: Facts
 ) -> Iterator[Block]:
     """The first sheet's own: where the model comes from, and a link to every item."""
-    for row, (title, value, name) in enumerate(
-        (
-            ("Model", facts.model, "model.name"),
-            ("Parameters", facts.parameters, "model.parameters"),
-            ("Fingerprint", facts.fingerprint, "model.fingerprint"),
-        ),
-        start=15,
-    ):
+    lines: list[tuple[str, str | int, str]] = [
+        ("Model", facts.model, "model.name"),
+        ("Parameters", facts.parameters, "model.parameters"),
+        ("Fingerprint", facts.fingerprint, "model.fingerprint"),
+    ]
+    for row, (title, value, name) in enumerate(lines, start=15):
         yield _text(row, 9, title, styles.heading)
         yield _text(row, 10, value, styles.text) if isinstance(value, str) else _number(row, 10, value, styles.general)
         place = Place(worksheet.title, Rect(row, 10, row, 10), single=True)
@@ -308,4 +308,3 @@ def _link(worksheet: Worksheet, row: int, column: int, sheet: str, ref: str) -> 
 
 def _fill(color: str) -> PatternFill:
     return PatternFill("solid", start_color=color, end_color=color)
-

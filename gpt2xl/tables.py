@@ -36,9 +36,7 @@ def columns(vocabulary: Vocabulary, rows: int) -> dict[str, Column]:
     numbers are left x 2*(rows + 1) + right, sorted, below them a -1 so that a look-up always finds a row.
     """
     texts = [vocabulary.text(index) if index < vocabulary.size else "" for index in range(rows)]
-    spelled = [
-        vocabulary.tokens[index].hex(" ").upper() if index < vocabulary.size else "" for index in range(rows)
-    ]
+    spelled = [vocabulary.tokens[index].hex(" ").upper() if index < vocabulary.size else "" for index in range(rows)]
     special = specials(vocabulary)
     merges = vocabulary.merges
     parts = np.array([(merge.left, merge.right, merge.result) for merge in merges], dtype=np.float64).reshape(-1, 3)

@@ -134,8 +134,8 @@ def _checkpoint(workbook: Workbook, model: str | Path | None) -> Checkpoint:
         raise ModelError(f"the workbook was made from the model {made_from!r}: {error}; name it with --model") from None
     if "model.fingerprint" in workbook and workbook["model.fingerprint"] != checkpoint.fingerprint:
         raise ModelError(
-            f"the model {checkpoint.name!r} is not the one that {workbook.path.name} was made from ({made_from!r} with other "
-            f"files); name that one with --model"
+            f"the model {checkpoint.name!r} is not the one that {workbook.path.name} was made from ({made_from!r} with "
+            "other files); name that one with --model"
         )
     return checkpoint
 
@@ -213,10 +213,8 @@ def _compare(
 def _step(name: str, calculator: Calculator, expected: Floats, tolerance: float) -> Step:
     """Compare the rows (and, for scores and patterns, columns) that the prompt fills; the rest is padding."""
     computed = calculator.get_numbers(name)
-    if expected.ndim == 1:
-        computed = computed[:, 0]
-    else:
-        computed = computed[: expected.shape[0], : expected.shape[1]]
+    filled = (slice(None), 0) if expected.ndim == 1 else (slice(expected.shape[0]), slice(expected.shape[1]))
+    computed = computed[filled]
     if computed.shape != expected.shape:
         raise WorkbookError(f"`{name}` has shape {computed.shape} in the workbook and {expected.shape} in the model")
     difference = float(np.max(np.abs(computed - expected), initial=0.0))

@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpt2xl.a1 import Rect
 from gpt2xl.errors import NameNotFound, WorkbookError
-from gpt2xl.formula import Array, Book, ExcelError, Grid, parse, unparse
+from gpt2xl.formula import Array, Book, Grid, parse, unparse
 from gpt2xl.formula.tree import moved
 from gpt2xl.xlsx import FormulaCell, Package, open_package
 from gpt2xl.xlsx.store import ValueBlock
 
-Value = float | str | bool | ExcelError | None
 Characters = Literal["utf16", "codepoints"]
 
 
@@ -61,7 +59,7 @@ class Workbook:
         """
         return cls(open_package(Path(path)), characters=characters)
 
-    def __getitem__(self, ref: str) -> Value | NDArray[Any]:
+    def __getitem__(self, ref: str) -> Any:
         """The value of a cell (float, str, bool, `ExcelError`, None where blank), or an array of more cells.
 
         Recalculates what is stale. The array is float64 where all cells are numbers, else it holds objects. Raises
@@ -104,7 +102,7 @@ class Workbook:
         """The global defined names."""
         return [name.name for name in self._package.names if name.sheet is None]
 
-    def cached(self, ref: str) -> Value | NDArray[Any]:
+    def cached(self, ref: str) -> Any:
         """What the file stored, whatever has been edited or recalculated since."""
         sheet, rect = self.book.resolve(ref)
         return _value(self._stored_cells(sheet)[0].take(rect))
@@ -127,7 +125,9 @@ class Workbook:
         changed: dict[str, list[ValueBlock]] = {}
         for sheet in {sheet for sheet, *_ in self.book.formulas()} | self._edited.keys():
             stored, places = self._stored_cells(sheet)
-            found = [block for place in [*places, *self._edited.get(sheet, [])] for block in self._changes(stored, place)]
+            found = [
+                block for place in [*places, *self._edited.get(sheet, [])] for block in self._changes(stored, place)
+            ]
             if found:
                 changed[sheet] = found
         self._package.save(Path(path), changed)
@@ -164,7 +164,7 @@ def _text_at_corner(formula: FormulaCell) -> str:
     return unparse(moved(parse(formula.text), rows, columns)) if rows or columns else formula.text
 
 
-def _value(array: Array) -> Value | NDArray[Any]:
+def _value(array: Array) -> Any:
     if array.shape == (1, 1):
         return array.item()
     if array.kind is None:
@@ -173,4 +173,3 @@ def _value(array: Array) -> Value | NDArray[Any]:
     for row, items in enumerate(array.tolist()):
         values[row] = items
     return values
-

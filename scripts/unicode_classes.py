@@ -20,7 +20,19 @@ VERSION = "16.0.0"
 TARGET = Path(__file__).parents[1] / "gpt2xl" / "data" / "unicode_classes.json"
 LAST = 0x10FFFF
 # PropList.txt, White_Space. Python's str.isspace() also has U+001C to U+001F, which are no white space in Unicode.
-WHITE_SPACE = {*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000}
+WHITE_SPACE = {
+    *range(0x09, 0x0E),
+    0x20,
+    0x85,
+    0xA0,
+    0x1680,
+    *range(0x2000, 0x200B),
+    0x2028,
+    0x2029,
+    0x202F,
+    0x205F,
+    0x3000,
+}
 
 
 def class_of(code: int) -> int:

@@ -91,7 +91,10 @@ def test_parameters_are_the_models_with_their_shapes() -> None:
     for tied in (True, False):
         config = Config(**{**CONFIG.__dict__, "tied": tied})
         planned = {
-            item.name: item.rect.shape for sheet in plan(config).sheets for item in sheet.items if item.kind == "parameter"
+            item.name: item.rect.shape
+            for sheet in plan(config).sheets
+            for item in sheet.items
+            if item.kind == "parameter"
         }
         assert planned == {
             name: shape if len(shape) == 2 else (1, *shape) for name, shape in expected_shapes(config).items()

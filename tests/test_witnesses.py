@@ -1,4 +1,4 @@
-"""Every formula cell of the first workbook as LibreOffice, IronCalc and gnumeric recompute it, from right and wrong values."""
+"""Every formula cell of the first workbook as LibreOffice, IronCalc and gnumeric recompute it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def same(stored: object, value: object) -> bool:
     return stored == value
 
 
-def test_the_comparison_can_fail(first: Path) -> None:
+def test_the_comparison_can_fail() -> None:
     assert not same(1.0, 1.0 + 2e-9)
     assert not same("a", "A")
     assert not same(ExcelError("#N/A"), "#N/A")
@@ -139,4 +139,3 @@ def test_saved_again_by_libreoffice(office: LibreOffice, first: Path, tmp_path: 
     assert workbook["next_token"] == original["next_token"]
     np.testing.assert_allclose(workbook["logits"], original["logits"], rtol=1e-9)
     assert gpt2xl.check(path, prompts=["Tom is here. He"], reference="numpy").ok
-

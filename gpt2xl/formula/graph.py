@@ -151,7 +151,9 @@ def _ordered(units: list[Unit]) -> list[Unit]:
         else:
             inside = set(members)
             result.extend(
-                _untangled([units[member] for member in members], [len(inside & {*needs[member]}) for member in members])
+                _untangled(
+                    [units[member] for member in members], [len(inside & {*needs[member]}) for member in members]
+                )
             )
     return result
 

@@ -60,7 +60,7 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
     _check(vocab, merges, folder)
     try:
         tokenizer = Tokenizer(BPE(vocab=vocab, merges=merges))
-    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
+    except Exception as error:
         raise ModelError(
             f"the vocabulary in {folder} cannot be used ({first_line(error)}); fetch the tokenizer's files again"
         ) from None

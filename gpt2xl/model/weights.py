@@ -159,7 +159,7 @@ def _torch_entries(path: Path) -> dict[str, tuple[tuple[int, ...], Callable[[], 
         ) from None
     try:
         state = _torch_load(torch, path)
-    except Exception as error:  # noqa: BLE001 - torch.load raises whatever its unpickler meets
+    except Exception as error:
         raise ModelError(
             f"{path} cannot be read as a file of plain PyTorch tensors ({first_line(error)}); {_DAMAGED}, or save the "
             f"model's state_dict as model.safetensors"

@@ -91,9 +91,9 @@ def label(tree: Node, rect: Rect, index: Rect, scope: Scope) -> Formula:
 
     def rewrite(node: Node) -> Node:
         if isinstance(node, Name) and node.name == "index":
-            return Reference(
-                index.top, index.left, index.top, index.left, across, not across, across, not across
-            )
+            return Reference(index.top, index.left, index.top, index.left, across, not across, across, not across)
+        if isinstance(node, Name) and node.name not in scope.places:
+            raise TemplateError(f"axes.toml: the formula uses `{node.name}`, which no step defines")
         return node
 
     return Formula(rect, unparse(transform(tree, rewrite), file=True), "cell" if rect.size == 1 else "fill")
@@ -102,7 +102,9 @@ def label(tree: Node, rect: Rect, index: Rect, scope: Scope) -> Formula:
 def _write(tree: Node, cell: _Cell, scope: Scope) -> str:
     text = unparse(_plain(tree, cell, scope), file=True)
     if len(text) > MAX_FORMULA_TEXT:
-        raise TemplateError(f"{scope.where}: the formula has {len(text)} characters; Excel's limit is {MAX_FORMULA_TEXT}")
+        raise TemplateError(
+            f"{scope.where}: the formula has {len(text)} characters; Excel's limit is {MAX_FORMULA_TEXT}"
+        )
     return text
 
 
@@ -144,7 +146,9 @@ def _name(node: Name, cell: _Cell, scope: Scope) -> Node:
     if node.name not in scope.places:
         raise TemplateError(f"{scope.where}: the formula uses `{node.name}`, which no earlier step defines")
     if not scope.is_earlier(node.name):
-        raise TemplateError(f"{scope.where}: the formula uses `{node.name}`, which comes later; a step uses earlier ones")
+        raise TemplateError(
+            f"{scope.where}: the formula uses `{node.name}`, which comes later; a step uses earlier ones"
+        )
     return node
 
 

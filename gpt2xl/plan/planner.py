@@ -263,7 +263,9 @@ class _Planner:
         function = self.config.activation_function
         if function not in self.document.activations:
             known = ", ".join(sorted(self.document.activations))
-            raise TemplateError(f"{where}: activations.toml has no `{function}`, which the model asks for; it has {known}")
+            raise TemplateError(
+                f"{where}: activations.toml has no `{function}`, which the model asks for; it has {known}"
+            )
         return self.document.activations[function]
 
     def _of_block(self, formula: str, block: str) -> Node:
@@ -330,4 +332,3 @@ class _Planner:
 
 def _column(rect: Rect, column: int) -> Rect:
     return Rect(rect.top, column, rect.bottom, column)
-

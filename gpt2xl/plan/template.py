@@ -55,7 +55,7 @@ _SHEET_KEYS = {
     "numbers": str,
     "column_labels": int,
 }
-_ENTRY_KEYS = {
+_ENTRY_KEYS: dict[str, dict[str, type]] = {
     "input": {"name": str, "title": str, "note": str, "cell": str},
     "table": {"name": str, "title": str, "note": str, "shape": list, "data": str, "beside": bool},
     "parameter": {"name": str, "title": str, "note": str, "shape": list, "only": str},
@@ -183,9 +183,7 @@ def _sheet(path: Path) -> SheetTemplate:
     content = _read(path)
     unknown = set(content) - {"sheet", *_ENTRY_KEYS}
     if unknown or "sheet" not in content:
-        raise TemplateError(
-            f"{path.name}: {f'unknown section [{min(unknown)}]' if unknown else 'there is no [sheet]'}"
-        )
+        raise TemplateError(f"{path.name}: {f'unknown section [{min(unknown)}]' if unknown else 'there is no [sheet]'}")
     sheet = content["sheet"]
     _check(sheet, _SHEET_KEYS, {"name"}, f"{path.name}, [sheet]")
     # tomllib keeps the order of keys but gathers tables of one name: an entry's place among entries of other kinds is
@@ -213,7 +211,9 @@ def _sheet(path: Path) -> SheetTemplate:
 
 
 def _entry(kind: str, raw: dict[str, Any], where: str) -> Entry:
-    required = {"name", "title"} | ({"shape"} if kind != "input" else {"cell"}) | ({"data"} if kind == "table" else set())
+    required = (
+        {"name", "title"} | ({"shape"} if kind != "input" else {"cell"}) | ({"data"} if kind == "table" else set())
+    )
     _check(raw, _ENTRY_KEYS[kind], required, where)
     shape = tuple(raw.get("shape", (1, 1)))
     if len(shape) != 2 or not all(isinstance(size, int | str) for size in shape):

@@ -93,7 +93,7 @@ def test_the_tables_say_all_that_a_workbook_needs(tmp_path: Path, files: dict[st
     """Merging by `byte_ids` and `merges` alone, as the module says, gives the library's tokens word by word."""
     vocabulary = Vocabulary.from_folder(write(tmp_path, files))
     letters = [*"abc the", " ", "'", "é", "\n"]
-    source = random.Random(5)  # noqa: S311
+    source = random.Random(5)
     for _ in range(300):
         word = "".join(source.choices(letters, k=source.randint(1, 9)))
         if any(text in word for text in vocabulary.special):

@@ -135,7 +135,7 @@ FOLDERS: dict[str, Files] = {
     "letters": pair(LETTERS, []),
     "letters and an empty merges.txt": {"vocab.json": LETTERS, "merges.txt": ""},
     "letters without special tokens": pair(LETTERS, [], tokenizer_config=without_nulls()),
-    "a letter as special token": pair(LETTERS, [], tokenizer_config=without_nulls(unk_token="a", eos_token="b")),  # noqa: S106
+    "a letter as special token": pair(LETTERS, [], tokenizer_config=without_nulls(unk_token="a", eos_token="b")),
     "letters with gaps between their ids": pair({"a": 0, "b": 5, "c": 7}, []),
     "letters that merge across dropped bytes": pair(LETTERS | {"ab": 3, "abc": 4}, [("a", "b"), ("ab", "c")]),
     "tokens outside the alphabet": pair({"a": 0, "日": 1, "the cat": 2, "<pad>": 3}, []),
