@@ -13,6 +13,7 @@ from openpyxl.formatting.rule import ColorScaleRule, FormulaRule
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.workbook.defined_name import DefinedName
 from openpyxl.worksheet.hyperlink import Hyperlink
+from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
 
 from gpt2xl.a1 import BLANK, TEXT, Rect, cell_name, quote_sheet
@@ -74,7 +75,13 @@ class Styles:
 
     def of(self, item: Item, layout: str) -> int:
         """The format of an item's cells."""
-        by_name = {"percent": self.percent, "answer": self.answer, "chip": self.chip, "integer": self.general}
+        by_name = {
+            "percent": self.percent,
+            "answer": self.answer,
+            "chip": self.chip,
+            "decimal": self.decimals,
+            "integer": self.general,
+        }
         if item.style in by_name:
             return by_name[item.style]
         if item.kind in ("input", "table", "parameter"):
@@ -146,6 +153,9 @@ def _view(worksheet: Worksheet, sheet: Sheet) -> None:
         worksheet.freeze_panes = str(sheet.freeze)
         for item in sheet.items:
             worksheet.row_dimensions[item.heading.top + NOTE].height = 78.0 if sheet.layout == "columns" else 26.0
+    worksheet.page_setup.orientation = "landscape"
+    worksheet.page_setup.fitToHeight = 0
+    worksheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
     worksheet.sheet_view.showGridLines = sheet.layout != "form"
     if sheet.group == "weights":
         worksheet.sheet_properties.tabColor = "A9D08E"

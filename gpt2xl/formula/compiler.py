@@ -87,7 +87,7 @@ class Code:
     varies: bool = False
 
 
-class SingleLanes(Exception):  # noqa: N818 - a signal between compiler and unit, never an error
+class SingleLanes(Exception):
     """The formula's cells see ranges of different shapes: each must be compiled by itself."""
 
 

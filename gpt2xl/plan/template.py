@@ -81,7 +81,7 @@ _CHOICES = {
     "group": ("model", "tables", "weights"),
     "only": ("untied",),
     "numbers": ("decimal", "integer"),
-    "style": ("heat", "integer", "percent", "answer", "chip"),
+    "style": ("heat", "decimal", "integer", "percent", "answer", "chip"),
 }
 
 
