@@ -1,0 +1,76 @@
+"""README.md: its commands and its Python are run as they stand there, but for the two that set up a machine."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from checkpoints import random_checkpoint
+from click.testing import CliRunner
+
+from gpt2xl.commands import main
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    """The lines of shell blocks that call gpt2xl alone, without their comments."""
+    return [
+        " ".join(shlex.split(line, comments=True) and [line.partition("  #")[0].strip()])
+        for block in blocks("sh")
+        for line in block.splitlines()
+        if line.startswith("gpt2xl ")
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, first: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copy(first, tmp_path / "first.xlsx")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_set_up_is_two_commands() -> None:
+    marked = re.findall(r"<!-- (\w+) -->\n```sh\n(.*?)\n```\n<!-- end -->", README)
+    assert [name for name, _ in marked] == ["first", "tests"]
+    assert all("\n" not in command for _, command in marked)
+
+
+def test_every_command_is_shown() -> None:
+    assert {command.split()[1] for command in commands()} == set(main.commands)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_run(command: str, folder: Path) -> None:
+    arguments = shlex.split(command)[1:]
+    if "path/to/checkpoint" in arguments:
+        random_checkpoint(folder / "path/to/checkpoint", vocab="words")
+    if "libreoffice" in arguments and shutil.which("soffice") is None:
+        pytest.skip("LibreOffice is not installed")
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "Traceback" not in result.output
+
+
+def test_the_python_runs_and_gives_what_it_says(folder: Path) -> None:
+    (code,) = blocks("python")
+    names: dict[str, object] = {}
+    for line in code.splitlines():
+        expression, comment, said = line.partition("  # ")
+        if comment:
+            assert repr(eval(expression, names)) == said.strip()
+        else:
+            exec(line, names)
+    assert (folder / "second.xlsx").is_file()
+
+
+def test_the_picture_is_there() -> None:
+    for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
+        assert (Path(__file__).parents[1] / picture).is_file()
