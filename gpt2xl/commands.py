@@ -12,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
+from gpt2xl import __version__
 from gpt2xl.errors import Gpt2xlError
 
 BOOK = click.argument("book", type=click.Path(path_type=Path))
@@ -33,7 +34,7 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="gpt2xl", prog_name="gpt2xl")
+@click.version_option(__version__, prog_name="gpt2xl")
 def main() -> None:
     """GPT-2 as a live spreadsheet: every step from the prompt to the next token is a formula."""
 
