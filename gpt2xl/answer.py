@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,7 +37,12 @@ def read_answer(workbook: Workbook, top: int = 10, wanted: Sequence[str] = ()) -
             raise WorkbookError(f"{workbook.path} has no cell named `{name}`; run takes a workbook that gpt2xl built")
     next_token_id = workbook["next_token_id"]
     if not isinstance(next_token_id, float):
-        raise PromptError(str(workbook["next_token"]))
+        sentence = workbook["next_token"]
+        if isinstance(sentence, str):
+            raise PromptError(sentence)
+        raise WorkbookError(
+            f"{workbook.path} has {sentence} in `next_token`, not a token; give the inputs values that formulas can use"
+        )
     count = int(_float(workbook["n_tokens"]))
     logits, probs = np.ravel(workbook["logits"]), np.ravel(workbook["probs"])
     texts = np.ravel(np.asarray(workbook["vocabulary.text"], dtype=object))
@@ -85,10 +91,12 @@ def describe(workbook: Workbook) -> dict[str, Any]:
 
 
 def _number(text: str) -> float | str:
+    """A finite number where `text` is one, else `text` itself: "nan" and "inf" are words to a spreadsheet."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return text
+    return number if math.isfinite(number) else text
 
 
 def _float(value: object) -> float:

@@ -26,6 +26,7 @@ LIST_GAP = 3
 _INPUT, _PARAMETER, _HEADING, _LABEL = "FFF2CC", "E8F0E4", "DDEBF7", "F2F2F2"
 Parameter = NDArray[np.float32] | NDArray[np.float64]
 
+_SHADE = "F8CBAD"
 _PADDING = "BFBFBF"
 _LINE = Side(style="thin", color="BFBFBF")
 
@@ -234,6 +235,10 @@ class _Painter:
                 yield _stored(item.rect, book, self.sheet.name, style)
             for formula in item.formulas:
                 yield _formula_block(formula, book, self.sheet.name, style)
+            if item.shade is not None:
+                self.worksheet.conditional_formatting.add(
+                    str(item.rect), FormulaRule(formula=[item.shade], fill=PatternFill(bgColor=_SHADE))
+                )
             if item.padded:
                 first = f"$A{item.rect.top}"
                 self.worksheet.conditional_formatting.add(
@@ -248,8 +253,11 @@ class _Painter:
 
 
 def shown(formulas: tuple[Formula, ...]) -> str:
-    """The first formula as Excel's formula bar shows it: array formulas in braces, no `_xlfn.`."""
-    formula = formulas[-1] if formulas[0].mode == "fill" and len(formulas) > 1 else formulas[0]
+    """A formula as Excel's formula bar shows it: array formulas in braces, no `_xlfn.`.
+
+    It is the first; of a triangle the second, since its first column begins differently.
+    """
+    formula = formulas[1] if formulas[0].mode == "fill" and len(formulas) > 1 else formulas[0]
     text = "=" + formula.text.replace("_xlfn.", "")
     return "{" + text + "}" if formula.mode == "array" else text
 

@@ -70,18 +70,18 @@ class Workbook:
     def __setitem__(self, ref: str, value: Any) -> None:
         """Set an input: one value, or for a range an array of its shape.
 
-        Raises `WorkbookError` for a cell with a formula, and for values of another shape.
+        Raises `WorkbookError` for a cell with a formula, for values of another shape, and for what no cell can hold.
         """
         sheet, rect = self.book.resolve(ref)
-        for name, place, _, _ in self.book.formulas():
-            if name == sheet and place.intersects(rect):
-                raise WorkbookError(f"{ref} holds a formula; set an input such as `prompt` instead")
+        if self.book.graph().writing(sheet, rect):
+            raise WorkbookError(f"{ref} holds a formula; set an input such as `prompt` instead")
         values = Array.of(value)
         if values.shape not in (rect.shape, (1, 1)):
             raise WorkbookError(
                 f"{ref} has {rect.height} × {rect.width} cells and the value {values.shape[0]} × {values.shape[1]}; "
                 "give one value, or as many as there are cells"
             )
+        _check_values(ref, values)
         self.book.set(sheet, rect, values)
         self._edited.setdefault(sheet, []).append(rect)
 
@@ -162,6 +162,17 @@ def _text_at_corner(formula: FormulaCell) -> str:
     """The formula's text as its rectangle's first cell has it."""
     rows, columns = formula.rect.top - formula.origin[0], formula.rect.left - formula.origin[1]
     return unparse(moved(parse(formula.text), rows, columns)) if rows or columns else formula.text
+
+
+def _check_values(ref: str, values: Array) -> None:
+    """Raise `WorkbookError` for numbers and texts that no cell can hold."""
+    if not np.isfinite(values.num).all():
+        raise WorkbookError(f"{ref} takes finite numbers only, which is what a cell can hold")
+    for text in [] if values.text is None else values.text.ravel().tolist():
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise WorkbookError(
+                f"the text for {ref} holds half of a surrogate pair, which is no character; remove it or complete it"
+            )
 
 
 def _value(array: Array) -> Any:

@@ -38,7 +38,16 @@ def page(book: Path, folder: Path, sheet: str, area: str) -> Image.Image:
     path = folder / f"{sheet}.xlsx"
     copy.save(path)
     profile = (folder / "profile").as_uri()
-    office = ["soffice", f"-env:UserInstallation={profile}", "--headless", "--convert-to", "pdf", "--outdir", folder, path]
+    office: list[str | Path] = [
+        "soffice",
+        f"-env:UserInstallation={profile}",
+        "--headless",
+        "--convert-to",
+        "pdf",
+        "--outdir",
+        folder,
+        path,
+    ]
     subprocess.run(office, check=True, capture_output=True)
     subprocess.run(
         ["pdftoppm", "-r", str(RESOLUTION), "-png", "-singlefile", path.with_suffix(".pdf"), path.with_suffix("")],

@@ -23,7 +23,7 @@ from gpt2xl.model.checkpoint import Checkpoint
 # volatile, nothing newer than Excel 2013.
 DIALECT = {
     "AND", "AVERAGE", "CHOOSE", "COUNTIF", "ERF", "EXACT", "EXP", "IF", "IFERROR", "INDEX", "INT", "ISNUMBER", "LARGE",
-    "LEN", "LOOKUP", "MATCH", "MAX", "MID", "MIN", "MMULT", "MOD", "NA", "OR", "PI", "SMALL", "SQRT", "SUM", "TANH",
+    "LEFT", "LEN", "LOOKUP", "MATCH", "MAX", "MID", "MIN", "MMULT", "MOD", "NA", "OR", "PI", "SMALL", "SQRT", "SUM", "TANH",
     "TRANSPOSE", "UNICHAR", "UNICODE", "VARP",
 }  # fmt: skip
 

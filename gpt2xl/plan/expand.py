@@ -85,6 +85,11 @@ def triangle(tree: Node, first: Node | None, sheet: str, spot: Spot, scope: Scop
     )
 
 
+def condition(tree: Node, sheet: str, spot: Spot, scope: Scope) -> str:
+    """A condition as a conditional format has it: written for the first cell."""
+    return _write(tree, _Cell(sheet, spot), scope)
+
+
 def label(tree: Node, rect: Rect, index: Rect, scope: Scope) -> Formula:
     """The text of an axis, filled over `rect`; `index` is the cell that `index` stands for in the first cell."""
     across = rect.height == 1 and index.top != rect.top

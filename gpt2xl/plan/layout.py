@@ -103,6 +103,6 @@ def _form(shapes: list[Shape], row_label: int, column_label: int) -> Arrangement
             raise TemplateError("on a sheet with the layout `form` every entry needs a `cell`")
         corner = Rect.parse(shape.cell)
         rect = Rect.of(corner.top, corner.left, shape.rows, shape.columns)
-        heading = Rect.of(rect.top - 1, rect.left, 1, 1) if shape.rows > 1 else Rect.of(rect.top, row_label, 1, 1)
+        heading = Rect.of(rect.top - 1, rect.left, 1, 1) if shape.rows > 1 else Rect.of(rect.top, rect.left - 1, 1, 1)
         spots.append(Spot(rect, heading, row_label, column_label, False))
     return Arrangement(spots, Rect(1, 1, 1, 1))

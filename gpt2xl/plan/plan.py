@@ -34,7 +34,8 @@ class Item:
     """One entry on its place: an input, a table, a parameter or a step.
 
     `formulas` are empty but for steps; `data` names what fills a table. `padded` says that the rows are tokens, of
-    which those past the end of the prompt are padding; `row_title` is what the rows' index means.
+    which those past the end of the prompt are padding; `row_title` is what the rows' index means; `shade` is the
+    condition, written for the first cell, of the cells to set off.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Item:
     formulas: tuple[Formula, ...] = ()
     data: str | None = None
     style: str | None = None
+    shade: str | None = None
     row_title: str = ""
     padded: bool = False
 

@@ -194,6 +194,7 @@ class _Planner:
                 formulas=self._formulas(entry, words, sheet.name, spot, scope) if entry.kind == "step" else (),
                 data=entry.data,
                 style=entry.style or ("integer" if template.numbers == "integer" else None),
+                shade=self._shade(entry, words, sheet.name, spot, scope),
                 row_title=self._axis_title(entry.shape[0]),
                 padded=entry.shape[0] == "T" and sheet.layout == "blocks",
             )
@@ -205,6 +206,12 @@ class _Planner:
         for part, rect in self._parts(entry, words, spot.rect):
             if any("{j}" in template for template in (*entry.columns, *entry.parts)) and rect.width < spot.rect.width:
                 self._part_label(sheet, spot, part, rect)
+
+    def _shade(self, entry: Entry, words: Mapping[str, str], sheet: str, spot: Spot, scope: expand.Scope) -> str | None:
+        if entry.shade is None:
+            return None
+        tree = expand.read(self._fill(entry.shade, words), f"{entry.where}, `shade`")
+        return expand.condition(tree, sheet, spot, scope)
 
     def _part_label(self, sheet: Sheet, spot: Spot, part: str, rect: Rect) -> None:
         """The name of a part above its first column; where several begin there, of the narrowest."""

@@ -15,6 +15,7 @@ bottom. Each file describes a sheet (``[sheet]``) and what stands on it:
     first n - c cells of column c; ``first`` is that of column 0), ``activation`` (the activation function that the
     model's configuration names, of the block named here)
 
+``shade`` is a condition, written as ``each`` is: the cells where it holds are set off by their colour.
 ``repeat = "block"`` on a sheet repeats it for each transformer block (``{i}``); ``repeat = "head"`` on steps that
 follow each other repeats these steps for each head (``{j}``). In formulas and texts ``{...}`` is replaced by a number.
 Formulas are Excel's, with these additions, which become plain references when a workbook is planned:
@@ -68,6 +69,7 @@ _ENTRY_KEYS: dict[str, dict[str, type]] = {
         "beside": bool,
         "loop": str,
         "style": str,
+        "shade": str,
         "cell": str,
         "labels": str,
         "first": str,
@@ -103,6 +105,7 @@ class Entry:
     repeat: str | None = None
     loop: str | None = None
     style: str | None = None
+    shade: str | None = None
     labels: str | None = None
     only: str | None = None
     beside: bool = False
@@ -238,6 +241,7 @@ def _entry(kind: str, raw: dict[str, Any], where: str) -> Entry:
         repeat=raw.get("repeat"),
         loop=raw.get("loop"),
         style=raw.get("style"),
+        shade=raw.get("shade"),
         labels=raw.get("labels"),
         only=raw.get("only"),
         beside=raw.get("beside", False),
@@ -299,6 +303,8 @@ def formulas(document: Document) -> Iterator[tuple[str, str]]:
                 yield f"{entry.where}, `{entry.way}`", entry.formula
             if entry.first is not None:
                 yield f"{entry.where}, `first`", entry.first
+            if entry.shade is not None:
+                yield f"{entry.where}, `shade`", entry.shade
     for letter, axis in document.axes.items():
         if axis.text is not None:
             yield f"axes.toml, [{letter}]", axis.text
