@@ -77,8 +77,16 @@ class Verdict:
             "ok": self.ok,
             "engine": self.engine,
             "reference": self.reference,
-            "prompts": [asdict(prompt) for prompt in self.prompts],
+            "prompts": [_finite(asdict(prompt)) for prompt in self.prompts],
         }
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity: a step that holds no numbers has null for its difference."""
+    for step in record["steps"]:
+        if not np.isfinite(step["max_abs_diff"]):
+            step["max_abs_diff"] = None
+    return record
 
 
 class Calculator(Protocol):
@@ -187,39 +195,60 @@ def _compare(
 ) -> Comparison:
     """One prompt through both."""
     expected_ids = checkpoint.vocabulary.encode(prompt)
-    next_token_id = calculator.get("next_token_id")[0][0]
-    if not isinstance(next_token_id, float | int):
-        raise PromptError(f"the workbook gives no next token for {prompt!r}: {calculator.get('next_token')[0][0]}")
-    count = int(calculator.get_numbers("n_tokens")[0, 0])
-    token_ids = [int(number) for number in calculator.get_numbers("token_ids")[:count, 0]]
-    if token_ids != expected_ids:
-        return Comparison(prompt, token_ids, int(next_token_id), -1, [], "token_ids")
-    values = reference.run(token_ids)
-    steps = [_step(name, calculator, value, tolerance) for name, value in values.items() if name in workbook]
+    state = calculator.get("state")[0][0]
+    if isinstance(state, str) and state and not _is_error(state):
+        raise PromptError(f"the workbook cannot answer {prompt!r}: {state}")
+    found = calculator.get("next_token_id")[0][0]
+    next_token_id = int(found) if isinstance(found, float | int) else None
+    token_ids = [int(number) for number in _numbers(calculator, "token_ids")[:, 0] if np.isfinite(number)]
+    token_ids = token_ids[: len(expected_ids)]
+    values = reference.run(expected_ids)
+    reference_next_token_id = int(np.argmax(values["logits"]))
+    if token_ids != expected_ids or _numbers(calculator, "n_tokens")[0, 0] != len(expected_ids):
+        return Comparison(prompt, token_ids, next_token_id, reference_next_token_id, [], "token_ids")
     missing = [name for name in values if name not in workbook]
     if missing:
         raise NameNotFound(f"{workbook.path.name} has no name `{missing[0]}`; build it again")
+    steps = [_step(name, calculator, value, tolerance) for name, value in values.items()]
     diverged = [step.name for step in steps if not step.ok]
     return Comparison(
         prompt=prompt,
         token_ids=token_ids,
-        next_token_id=int(next_token_id),
-        reference_next_token_id=int(np.argmax(values["logits"])),
+        next_token_id=next_token_id,
+        reference_next_token_id=reference_next_token_id,
         steps=steps,
         first_divergence=diverged[0] if diverged else None,
     )
 
 
 def _step(name: str, calculator: Calculator, expected: Floats, tolerance: float) -> Step:
-    """Compare the rows (and, for scores and patterns, columns) that the prompt fills; the rest is padding."""
-    computed = calculator.get_numbers(name)
+    """Compare the rows (and, for scores and patterns, columns) that the prompt fills; the rest is padding.
+
+    A cell that holds no number differs infinitely.
+    """
+    computed = _numbers(calculator, name)
     filled = (slice(None), 0) if expected.ndim == 1 else (slice(expected.shape[0]), slice(expected.shape[1]))
     computed = computed[filled]
     if computed.shape != expected.shape:
         raise WorkbookError(f"`{name}` has shape {computed.shape} in the workbook and {expected.shape} in the model")
-    difference = float(np.max(np.abs(computed - expected), initial=0.0))
+    apart = np.abs(computed - expected)
+    difference = float(np.max(np.where(np.isnan(apart), np.inf, apart), initial=0.0))
     scale = max(1.0, float(np.max(np.abs(expected), initial=0.0)))
     return Step(name, expected.shape, difference, difference <= tolerance * scale)
+
+
+def _numbers(calculator: Calculator, ref: str) -> Floats:
+    """The numbers of a range, NaN where a cell holds something else."""
+    try:
+        return calculator.get_numbers(ref)
+    except EngineError:
+        rows = calculator.get(ref)
+        return np.array([[cell if isinstance(cell, float | int) else np.nan for cell in row] for row in rows])
+
+
+def _is_error(text: str) -> bool:
+    """Whether an engine's text is an error value: they come as a class of their own that is a str."""
+    return type(text) is not str
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections.abc import Iterator
@@ -52,10 +53,21 @@ def in_libreoffice(text: str) -> bool:
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded model with room for every text: a byte a token at the most."""
-    path = tmp_path_factory.mktemp("book") / "book.xlsx"
-    gpt2xl.build("a", path, max_tokens=4 * LONGEST, max_chars=LONGEST)
-    return path
+    """The embedded model's vocabulary and a model that is hardly there, with room for every text."""
+    return tokenizer_book(tmp_path_factory.mktemp("book"), load_checkpoint("tiny").folder)
+
+
+def tokenizer_book(folder: Path, vocabulary: Path) -> Path:
+    """A workbook with the tokenizer of a folder, of as many tokens as a text has bytes, beside its checkpoint."""
+    model = folder / "model"
+    size = len(json.loads((vocabulary / "vocab.json").read_text(encoding="utf-8")))
+    GPT2LMHeadModel(
+        GPT2Config(n_layer=1, n_head=1, n_embd=2, n_positions=4 * LONGEST, vocab_size=size)
+    ).save_pretrained(model)
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copy(vocabulary / name, model)
+    gpt2xl.build("a", folder / "book.xlsx", model=model, max_tokens=4 * LONGEST, max_chars=LONGEST)
+    return folder / "book.xlsx"
 
 
 @pytest.fixture(scope="module")
@@ -107,13 +119,8 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Vocabulary]:
     """A workbook with GPT-2's own vocabulary and a model that is hardly there."""
     if not GPT2.is_dir():
         pytest.skip(f"GPT-2's vocabulary is not in {GPT2}")
-    folder = tmp_path_factory.mktemp("gpt2")
-    model = folder / "model"
-    GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=1, n_embd=2, n_positions=4 * LONGEST)).save_pretrained(model)
-    for name in ("vocab.json", "merges.txt"):
-        shutil.copy(GPT2 / name, model)
-    gpt2xl.build("a", folder / "book.xlsx", model=model, max_tokens=4 * LONGEST, max_chars=LONGEST)
-    return folder / "book.xlsx", load_checkpoint(model).vocabulary
+    book = tokenizer_book(tmp_path_factory.mktemp("gpt2"), GPT2)
+    return book, Vocabulary.from_folder(book.parent / "model")
 
 
 @pytest.mark.slow
