@@ -12,7 +12,7 @@ from gpt2xl.errors import FormulaError, Gpt2xlError, LimitError, NameNotFound, W
 from gpt2xl.formula import functions  # noqa: F401 - fills the table of functions
 from gpt2xl.formula.graph import Graph, rectangles
 from gpt2xl.formula.grid import Grid
-from gpt2xl.formula.lexer import relative_key, tokenize
+from gpt2xl.formula.lexer import outline, relative_key, tokenize
 from gpt2xl.formula.parser import parse
 from gpt2xl.formula.precedents import readings
 from gpt2xl.formula.printer import unparse
@@ -44,6 +44,7 @@ class Book:
         self._names: dict[tuple[str | None, str], tuple[str, str]] = {}
         self._blocks: dict[tuple[str, int, int], Block] = {}  # by sheet and first cell
         self._keys: set[tuple[str, ...]] = set()
+        self._outlines: dict[str, tuple[str, ...]] = {}
         self._graph: Graph | None = None
         self._planned_for = (1, 1)
         self._sweep_at = _SWEEP
@@ -127,16 +128,26 @@ class Book:
         grid = self.sheet(sheet_name)
         key = None
         if mode == "cell":
-            # Copies of one formula are parsed once.
-            key = relative_key(tokenize(text.removeprefix("=")), rect.top, rect.left)
-            if key not in self._keys:
-                parse(text)
-                self._keys.add(key)
+            key = self._key(text.removeprefix("="), rect.top, rect.left)
         else:
             parse(text)
         grid.fill(rect)
         self._blocks[grid.name, rect.top, rect.left] = Block(grid.name, rect, text, mode, rect.top, rect.left, key)
         self._forget()
+
+    def _key(self, text: str, row: int, column: int) -> tuple[str, ...]:
+        """What copies of one relative formula share; each of them is parsed once."""
+        drawn = outline(text, row, column)
+        known = self._outlines.get(drawn) if drawn is not None else None
+        if known is not None:
+            return known
+        key = relative_key(tokenize(text), row, column)
+        if key not in self._keys:
+            parse(text)
+            self._keys.add(key)
+        if drawn is not None:
+            self._outlines[drawn] = key
+        return key
 
     def formulas(self) -> Iterator[tuple[str, Rect, str, str]]:
         """Every formula: its sheet, its cells, its text as for the first of them, its mode."""

@@ -52,19 +52,16 @@ class _Planner:
         self.config = config
         self.sizes = sizes
         self.names: dict[str, Place] = {}
-        self.order: dict[str, int] = {}
-        self.loops: dict[str, str] = {}
+        self.defined: set[str] = set()  # by the entries up to the one at hand
 
     def plan(self) -> Plan:
         drafts = self._drafts()
         placed = [(draft, self._arrange(draft)) for draft in drafts]
         sheets: dict[str, Sheet] = {}
-        clock = 0
         for draft, spots in placed:
             sheet = sheets.setdefault(draft.name, self._sheet(draft, sheets))
             for (entry, words), spot in zip(draft.entries, spots, strict=True):
-                clock += 1
-                self._item(sheet, draft.template, entry, words, spot, clock)
+                self._item(sheet, draft.template, entry, words, spot)
         for sheet in sheets.values():
             if sheet.layout == "":
                 raise TemplateError(f"sheet `{sheet.name}` has no layout")
@@ -173,13 +170,9 @@ class _Planner:
 
     # -- what stands there -------------------------------------------------------------------------------------
 
-    def _item(
-        self, sheet: Sheet, template: SheetTemplate, entry: Entry, words: Mapping[str, str], spot: Spot, clock: int
-    ) -> None:
+    def _item(self, sheet: Sheet, template: SheetTemplate, entry: Entry, words: Mapping[str, str], spot: Spot) -> None:
         name = self._fill(entry.name, words)
         where = f"{entry.where} ({name})"
-        if entry.loop is not None:
-            self.loops[name] = entry.loop
         earlier = self._earlier(entry.loop)
         scope = expand.Scope(self.names, earlier, where)
         sheet.items.append(
@@ -201,7 +194,7 @@ class _Planner:
         )
         for known in [name, *(part for part, _ in self._parts(entry, words, spot.rect)), entry.labels]:
             if known is not None:
-                self.order[known] = clock
+                self.defined.add(known)
         self._labels(sheet, entry, spot, scope)
         for part, rect in self._parts(entry, words, spot.rect):
             if any("{j}" in template for template in (*entry.columns, *entry.parts)) and rect.width < spot.rect.width:
@@ -227,7 +220,7 @@ class _Planner:
             for entry in sheet.entries
             if loop is not None and entry.loop == loop
         }
-        return lambda name: name in self.order or name in members
+        return lambda name: name in self.defined or name in members
 
     def _formulas(
         self, entry: Entry, words: Mapping[str, str], sheet: str, spot: Spot, scope: expand.Scope
