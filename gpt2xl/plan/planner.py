@@ -15,7 +15,7 @@ from gpt2xl.plan import expand, layout
 from gpt2xl.plan.dimensions import measure
 from gpt2xl.plan.layout import Shape, Spot
 from gpt2xl.plan.plan import Formula, Item, Label, Place, Plan, Sheet
-from gpt2xl.plan.template import Activation, Axis, Document, Entry, SheetTemplate, Size, formulas
+from gpt2xl.plan.template import SCALES, Activation, Axis, Document, Entry, SheetTemplate, Size, formulas
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
@@ -99,9 +99,9 @@ class _Planner:
             words["residual"] = residual
         if block is not None:
             words["i"] = str(block)
-            divisor = f"SQRT({config.n_embd // config.n_head})" if config.scale_attn_weights else "1"
-            by_layer = config.scale_attn_by_inverse_layer_idx
-            words["attention_scale"] = f"({divisor} * {block + 1})" if by_layer else divisor
+            asked = config.scale_attn_weights, config.scale_attn_by_inverse_layer_idx
+            (scale,) = (self.document.scales[name] for name, flags in SCALES.items() if flags == asked)
+            words["attention_scale"] = self._fill(scale, words)
         return words
 
     def _entries(self, template: SheetTemplate, words: Mapping[str, str]) -> Iterator[tuple[Entry, Mapping[str, str]]]:

@@ -43,6 +43,8 @@ from gpt2xl.errors import TemplateError
 Size = int | str
 
 WAYS = ("each", "array", "block", "triangle", "activation")
+# What scores may be divided by, by (scale_attn_weights, scale_attn_by_inverse_layer_idx).
+SCALES = {"neither": (False, False), "width": (True, False), "layer": (False, True), "both": (True, True)}
 _SHEET_KEYS = {
     "name": str,
     "title": str,
@@ -156,6 +158,7 @@ class Document:
     sheets: tuple[SheetTemplate, ...]
     axes: Mapping[str, Axis]
     activations: Mapping[str, Activation]
+    scales: Mapping[str, str]
 
 
 def template_folder(architecture: str = "gpt2") -> Path:
@@ -172,7 +175,9 @@ def load_templates(folder: Path | None = None) -> Document:
     if not files:
         raise TemplateError(f"there are no templates in {folder}")
     sheets = tuple(_sheet(path) for path in files)
-    return Document(sheets, _axes(folder / "axes.toml"), _activations(folder / "activations.toml"))
+    return Document(
+        sheets, _axes(folder / "axes.toml"), _activations(folder / "activations.toml"), _scales(folder / "scales.toml")
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -295,6 +300,12 @@ def _activations(path: Path) -> dict[str, Activation]:
     return activations
 
 
+def _scales(path: Path) -> dict[str, str]:
+    raw = _read(path)
+    _check(raw, dict.fromkeys(SCALES, str), set(SCALES), path.name)
+    return raw
+
+
 def formulas(document: Document) -> Iterator[tuple[str, str]]:
     """Every formula of a document with the words that say where it stands."""
     for sheet in document.sheets:
@@ -310,3 +321,5 @@ def formulas(document: Document) -> Iterator[tuple[str, str]]:
             yield f"axes.toml, [{letter}]", axis.text
     for name, activation in document.activations.items():
         yield f"activations.toml, {name}", activation.formula
+    for name, formula in document.scales.items():
+        yield f"scales.toml, {name}", formula
