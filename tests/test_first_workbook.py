@@ -169,3 +169,16 @@ def test_saving_over_itself(first: Path, tmp_path: Path) -> None:
     wb["prompt"] = "The dog"
     wb.save(path)
     assert gpt2xl.Workbook.open(path).cached("prompt") == "The dog"
+
+
+def test_conditional_formats_refer_to_other_sheets_by_name_only(first: Path) -> None:
+    """Excel 2007's element for conditional formats knows no reference to another sheet, but names."""
+    with zipfile.ZipFile(first) as package:
+        conditions = [
+            formula
+            for name in package.namelist()
+            if name.startswith("xl/worksheets/")
+            for formula in re.findall(rb"<cfRule.*?</cfRule>", package.read(name), re.DOTALL)
+        ]
+    assert conditions
+    assert not [condition for condition in conditions if b"!" in condition]
