@@ -89,10 +89,7 @@ def build(
         version=__version__,
     )
     shell, blocks = surface(plan, book, parameters, facts)
-    dense = {sheet.name for sheet in plan.sheets if sheet.group == "weights"}
-    references: bool | set[str] = True
-    if weights > MANY_PARAMETERS and not refs:
-        references = {sheet.name for sheet in plan.sheets} - dense
+    references = {sheet.name for sheet in plan.sheets if exact or refs or sheet.group != "weights"}
     write_workbook(target, shell, blocks, references=references, level=COMPRESSION_LEVELS[compression])
     answer = book.get(*book.resolve("next_token")).item()
     return Built(

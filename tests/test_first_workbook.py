@@ -14,9 +14,9 @@ from prompts import TYPED
 from validators import ooxml_errors
 
 import gpt2xl
-from gpt2xl.a1 import MAX_FORMULA_TEXT, Rect
+from gpt2xl.a1 import MAX_FORMULA_TEXT, MAX_NESTING, Rect
 from gpt2xl.formula import parse
-from gpt2xl.formula.tree import Call, walk
+from gpt2xl.formula.tree import Call, Node, children, walk
 from gpt2xl.model.checkpoint import Checkpoint
 
 # The dialect: functions that Excel 2013, LibreOffice 7.4, IronCalc 0.9.1 and gnumeric 1.12 all compute alike. Nothing
@@ -58,6 +58,16 @@ def test_newer_functions_have_their_prefix_and_formulas_their_limits(first: Path
                 for formula in re.findall(rb"<f[^>]*>([^<]*)</f>", package.read(name)):
                     assert len(formula) <= MAX_FORMULA_TEXT
                     assert not re.search(rb"(?<!_xlfn\.)\bUNI(CODE|CHAR)\(", formula)
+
+
+def nesting(node: Node) -> int:
+    """How many functions stand inside each other."""
+    return isinstance(node, Call) + max((nesting(child) for child in children(node)), default=0)
+
+
+def test_functions_are_nested_no_deeper_than_excel_allows(first: Path) -> None:
+    deepest = max(nesting(parse(text)) for _, _, text in gpt2xl.Workbook.open(first).formulas())
+    assert 1 < deepest <= MAX_NESTING
 
 
 def test_every_cell_has_its_reference(first: Path) -> None:
