@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 import orjson
@@ -21,10 +21,9 @@ from gpt2xl.plan.plan import Plan
 from gpt2xl.plan.planner import make_plan
 from gpt2xl.plan.template import load_templates
 from gpt2xl.surface import Facts, Parameter, surface
-from gpt2xl.xlsx import write_workbook
+from gpt2xl.xlsx import Compression, write_workbook
 
-Compression = Literal["fast", "default", "small"]
-COMPRESSION_LEVELS: Mapping[str, int] = {"fast": 1, "default": 6, "small": 9}
+COMPRESSIONS = get_args(Compression)
 
 LEAST_TOKENS = 16
 LEAST_CHARS = 80
@@ -68,8 +67,8 @@ def build(
     """
     target = Path(output)
     _check_target(target, force)
-    if compression not in COMPRESSION_LEVELS:
-        raise PromptError(f"compression is one of {', '.join(COMPRESSION_LEVELS)}, not {compression!r}")
+    if compression not in COMPRESSIONS:
+        raise PromptError(f"compression is one of {', '.join(COMPRESSIONS)}, not {compression!r}")
     checkpoint = load_checkpoint(model)
     capacity = _capacity(checkpoint, prompt, max_tokens, max_chars)
     plan = plan_for(checkpoint, capacity)
@@ -90,7 +89,7 @@ def build(
     )
     shell, blocks = surface(plan, book, parameters, facts)
     references = {sheet.name for sheet in plan.sheets if exact or refs or sheet.group != "weights"}
-    write_workbook(target, shell, blocks, references=references, level=COMPRESSION_LEVELS[compression])
+    write_workbook(target, shell, blocks, references=references, compression=compression)
     answer = book.get(*book.resolve("next_token")).item()
     return Built(
         path=target,

@@ -18,7 +18,7 @@ from gpt2xl.xlsx.text import cell_text, formula_text, result_text
 if TYPE_CHECKING:
     from gpt2xl.xlsx.block import Block
 
-_CLOSE = b"</v></c>"
+CLOSE = b"</v></c>"
 _INLINE = b' t="inlineStr"><is><t xml:space="preserve">'
 _INLINE_CLOSE = b"</t></is></c>"
 _ERRORS = tuple(text.encode() for text in ERROR_TEXTS)
@@ -37,13 +37,33 @@ class BlockWriter:
         self._style = f' s="{block.style}"'.encode() if block.style else b""
         self._first_formula, self._formula = _formulas(block, shared)
         # For the cells after a row's first: the end of the cell before, then the beginning of this one.
-        separator = _CLOSE + b"<c" + self._style + b">" + self._formula + b"<v>"
+        separator = CLOSE + b"<c" + self._style + b">" + self._formula + b"<v>"
         if references:
             letters = (column_letters(column).encode() for column in range(block.rect.left, block.rect.right + 1))
-            rest = b'#"' + separator.removeprefix(_CLOSE + b"<c")
-            self._separators = b",".join(_CLOSE + b'<c r="' + letter + rest for letter in letters)
+            rest = b'#"' + separator.removeprefix(CLOSE + b"<c")
+            self._separators = b",".join(CLOSE + b'<c r="' + letter + rest for letter in letters)
         else:
             self._separators = separator
+
+    @property
+    def plain(self) -> bool:
+        """Whether all cells are alike but for their numbers."""
+        block = self.block
+        return (
+            not self._references
+            and block.mode == "constant"
+            and (block.kind is None or not block.kind.any())
+            and block.num.dtype in (np.float32, np.float64)
+        )
+
+    @property
+    def separator(self) -> bytes:
+        """What stands between the numbers of a `plain` block."""
+        return self._separators
+
+    def opening(self, row: int, follows: bool) -> bytes:
+        """What stands before the first number of a row of a `plain` block."""
+        return self._open(row, 0, follows) + b"><v>"
 
     def rows(self, first: int, count: int, follows: bool) -> list[bytes]:
         """The cells of `count` rows from `first` (counted from 0 inside the block).
@@ -77,12 +97,12 @@ class BlockWriter:
     def _plain(self, row: int, numbers: bytes, follows: bool) -> bytes:
         start = self._open(row, 0, follows) + b">" + self._formula_of(row, 0) + b"<v>"
         if not self._references:
-            return start + numbers.replace(b",", self._separators) + _CLOSE
+            return start + numbers.replace(b",", self._separators) + CLOSE
         if self.block.rect.width == 1:
-            return start + numbers + _CLOSE
+            return start + numbers + CLOSE
         parts = self._between(row)
         parts[0] = start
-        return _interleave(parts, numbers.split(b",")) + _CLOSE
+        return _interleave(parts, numbers.split(b",")) + CLOSE
 
     def _between(self, row: int) -> list[bytes]:
         """For every cell of a row with references, the markup before its number."""
@@ -92,11 +112,11 @@ class BlockWriter:
         width = self.block.rect.width
         values = numbers.split(b",")
         if self._references:
-            starts = [start.removeprefix(_CLOSE) for start in self._between(row)]
+            starts = [start.removeprefix(CLOSE) for start in self._between(row)]
         else:
-            starts = [self._separators.removeprefix(_CLOSE)] * width
+            starts = [self._separators.removeprefix(CLOSE)] * width
         starts[0] = self._open(row, 0, follows) + b">" + self._formula_of(row, 0) + b"<v>"
-        ends = [_CLOSE] * width
+        ends = [CLOSE] * width
         for column in kinds.nonzero()[0].tolist():
             starts[column] = b""
             values[column] = self._other(row, column, int(kinds[column]), follows)
@@ -126,9 +146,9 @@ class BlockWriter:
             return start + b' t="str">' + formula + result_text(block.text[row, column]) + b"</c>"
         value = int(block.num[row, column])
         if kind == BOOL and value in (0, 1):
-            return start + b' t="b">' + formula + b"<v>" + str(value).encode() + _CLOSE
+            return start + b' t="b">' + formula + b"<v>" + str(value).encode() + CLOSE
         if kind == ERROR and 0 <= value < len(_ERRORS):
-            return start + b' t="e">' + formula + b"<v>" + _ERRORS[value] + _CLOSE
+            return start + b' t="e">' + formula + b"<v>" + _ERRORS[value] + CLOSE
         raise ValueError(f"{block.rect.cell(row, column)} has kind {kind} and value {value}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,3 +34,30 @@ def number(value: float) -> bytes:
     if not math.isfinite(value):
         raise ValueError("a cell cannot hold NaN or an infinity")
     return orjson.dumps(float(value)).removesuffix(b".0")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NumberRows:
+    """Rows of plain numbers between markup that is the same for all cells; a number before it is text.
+
+    The markup of row i is ``opens[i]``, the numbers of ``values``[i] with ``separator`` between them, ``close``.
+    """
+
+    values: Array  # [rows, cells] float32 or float64
+    opens: list[bytes]
+    separator: bytes
+    close: bytes
+
+    def decimals(self) -> bytes:
+        """The numbers, rows joined by `],[` and numbers by commas; raises `ValueError` for NaN and infinities."""
+        text = orjson.dumps(np.ascontiguousarray(self.values), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
+        if b"n" in text:  # null
+            raise ValueError("a cell cannot hold NaN or an infinity")
+        return text
+
+    def markup(self, decimals: bytes) -> bytes:
+        """The rows as they stand in the part."""
+        parts: list[bytes] = []
+        for opening, row in zip(self.opens, decimals.split(b"],["), strict=True):
+            parts += (opening, row.replace(b",", self.separator), self.close)
+        return b"".join(parts)

@@ -6,21 +6,27 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gpt2xl.a1 import Rect
-from gpt2xl.xlsx.cells import BlockWriter
+from gpt2xl.xlsx.cells import CLOSE, BlockWriter
+from gpt2xl.xlsx.numbers import NumberRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gpt2xl.xlsx.block import Block
+    from gpt2xl.xlsx.compress import Piece
 
 # Cells that are turned into text at a time: enough to make Python's share small, little enough for the cache.
 _CELLS_AT_A_TIME = 32_768
+# The same where a thread makes and deflates the text, and the least width of a row for that.
+_CELLS_A_PIECE = 65_536
+_WIDE = 64
 
 
-def sheet_data(blocks: Sequence[Block], *, references: bool, row_attributes: Mapping[int, bytes]) -> Iterator[bytes]:
-    """The element sheetData in pieces. Blocks may come in any order; raises `ValueError` where two overlap.
+def sheet_data(blocks: Sequence[Block], *, references: bool, row_attributes: Mapping[int, bytes]) -> Iterator[Piece]:
+    """The element sheetData in pieces; wide rows of plain numbers are not turned into text yet.
 
-    `row_attributes` holds, for a row number, the markup of its attributes besides r.
+    Blocks may come in any order; raises `ValueError` where two overlap. `row_attributes` holds, for a row number, the
+    markup of its attributes besides r.
     """
     writers: list[BlockWriter] = []
     shared = 0
@@ -69,11 +75,14 @@ def _bands(writers: list[BlockWriter]) -> Iterator[tuple[int, int, list[BlockWri
             yield top, end - 1, active
 
 
-def _band(top: int, bottom: int, active: list[BlockWriter], row_attributes: Mapping[int, bytes]) -> Iterator[bytes]:
+def _band(top: int, bottom: int, active: list[BlockWriter], row_attributes: Mapping[int, bytes]) -> Iterator[Piece]:
     # Without references a row whose first cell is in column A needs no position, nor does a block after another.
     ends = [0] + [writer.block.rect.right for writer in active]
     follows = [writer.block.rect.left == end + 1 for writer, end in zip(active, ends, strict=False)]
     width = sum(writer.block.rect.width for writer in active)
+    if active[-1].plain and active[-1].block.rect.width >= _WIDE:
+        yield from _wide_rows(top, bottom, active, follows, row_attributes)
+        return
     step = max(1, _CELLS_AT_A_TIME // width)
     for first in range(top, bottom + 1, step):
         count = min(step, bottom + 1 - first)
@@ -89,6 +98,28 @@ def _band(top: int, bottom: int, active: list[BlockWriter], row_attributes: Mapp
                 pieces.extend(cells)
                 pieces.append(b"</row>")
         yield b"".join(pieces)
+
+
+def _wide_rows(
+    top: int, bottom: int, active: list[BlockWriter], follows: list[bool], row_attributes: Mapping[int, bytes]
+) -> Iterator[NumberRows]:
+    """Rows of which all but a few cells at the left are plain numbers."""
+    *left, wide = active
+    block = wide.block
+    step = max(1, _CELLS_A_PIECE // block.rect.width)
+    for first in range(top, bottom + 1, step):
+        count = min(step, bottom + 1 - first)
+        columns = [
+            writer.rows(first - writer.block.rect.top, count, follow)
+            for writer, follow in zip(left, follows, strict=False)
+        ]
+        opens = [
+            b'<row r="%d"%b>%b%b'
+            % (row, row_attributes.get(row, b""), b"".join(cells), wide.opening(row - block.rect.top, follows[-1]))
+            for row, cells in enumerate(zip(*columns, strict=True) if columns else [()] * count, first)
+        ]
+        start = first - block.rect.top
+        yield NumberRows(block.num[start : start + count], opens, wide.separator, CLOSE + b"</row>")
 
 
 def _empty_rows(row_attributes: Mapping[int, bytes], first: int, end: int | None) -> Iterator[bytes]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import struct
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gpt2xl.a1 import NUMBER, TEXT, Rect
 from gpt2xl.errors import WorkbookError
+from gpt2xl.xlsx.archive import Archive
 from gpt2xl.xlsx.numbers import Array
 from gpt2xl.xlsx.output import output_file
 from gpt2xl.xlsx.splice import splice
@@ -23,12 +24,11 @@ if TYPE_CHECKING:
 SheetChanges = Iterable[tuple[Rect, Array, Array | None, Array | None]]
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., lengths of name and extra field (APPNOTE 4.3.7)
-_DATA_DESCRIPTOR = 0x08
 
 
 def save_package(source: zipfile.ZipFile, target: Path, changes: Mapping[str, SheetChanges]) -> None:
     """Write `source` to `target` with `changes` by part; the entries keep their order, times and attributes."""
-    with output_file(target) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+    with output_file(target) as stream, Archive(stream) as archive:
         for info in source.infolist():
             rows = _by_row(changes.get(info.filename, ()))
             if rows:
@@ -37,12 +37,11 @@ def save_package(source: zipfile.ZipFile, target: Path, changes: Mapping[str, Sh
                 except WorkbookError as error:
                     raise WorkbookError(f"{error} (in {info.filename})") from error
                 entry = zipfile.ZipInfo(info.filename, info.date_time)
-                entry.compress_type = zipfile.ZIP_DEFLATED
                 entry.external_attr = info.external_attr
                 entry.comment = info.comment
-                archive.writestr(entry, changed)
+                archive.write(entry, changed)
             else:
-                _copy_entry(source, info, archive)
+                archive.copy(copy.copy(info), _deflated(source, info))
         archive.comment = source.comment
 
 
@@ -60,29 +59,18 @@ def _by_row(blocks: SheetChanges) -> dict[int, dict[int, Value]]:
     return rows
 
 
-def _copy_entry(source: zipfile.ZipFile, info: zipfile.ZipInfo, archive: Any) -> None:
-    """One entry with its compressed bytes as they are; `zipfile` has no call for that, so this writes for it."""
+def _deflated(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """An entry's compressed bytes as they are."""
     stream: Any = source.fp
     stream.seek(info.header_offset)
     signature, name_length, extra_length = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
     if signature != b"PK\x03\x04":
         raise zipfile.BadZipFile(f"no entry where {info.filename} should begin")
     stream.seek(info.header_offset + _LOCAL_HEADER.size + name_length + extra_length)
-    entry = copy.copy(info)
-    entry.extra = b""  # of another archive's offsets
-    entry.flag_bits &= ~_DATA_DESCRIPTOR  # sizes are known and stand in the header
-    out = archive.fp
-    out.seek(archive.start_dir)
-    entry.header_offset = out.tell()
-    out.write(entry.FileHeader())
     left = info.compress_size
     while left:
         piece = stream.read(min(left, 1 << 20))
         if not piece:
             raise zipfile.BadZipFile(f"{info.filename} ends too early")
-        out.write(piece)
+        yield piece
         left -= len(piece)
-    archive.filelist.append(entry)
-    archive.NameToInfo[entry.filename] = entry
-    archive.start_dir = out.tell()
-    archive._didModify = True

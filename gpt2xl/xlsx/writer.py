@@ -9,11 +9,15 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from gpt2xl.a1 import MAX_SHEET_NAME
 from gpt2xl.errors import LimitError
+from gpt2xl.xlsx.archive import Archive, entry
+from gpt2xl.xlsx.compress import Packer
 from gpt2xl.xlsx.output import output_file
 from gpt2xl.xlsx.rows import sheet_data, used
 from gpt2xl.xlsx.text import utf16_length
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from openpyxl import Workbook
 
     from gpt2xl.xlsx.block import Block
+    from gpt2xl.xlsx.compress import Compression
 
 MAX_STYLES = 65_490
 MAX_HYPERLINKS = 65_530
@@ -58,12 +63,12 @@ def write_workbook(
     sheets: Mapping[str, Iterable[Block]],
     *,
     references: bool | Container[str] = True,
-    level: int = 6,
+    compression: Compression = "default",
 ) -> None:
     """Write `shell` with `sheets`' blocks as cells, to a file or to an open stream.
 
     What cells the shell itself has (those that carry hyperlinks or notes) give way to the blocks. `references`
-    says whether cells carry their r, or names the sheets where they do; `level` is zlib's. A file appears under
+    says whether cells carry their r, or names the sheets where they do. A file appears under
     its name only when it is complete; what was written to a stream before a failure stays there.
 
     Raises `LimitError` for what Excel cannot hold, `OutputError` where the target cannot be written, `ValueError`
@@ -74,10 +79,10 @@ def write_workbook(
         raise ValueError(f"the shell has no sheet {sorted(unknown)}")
     _check_limits(shell)
     if not isinstance(target, str | Path):
-        _write_package(target, shell, blocks, references, level)
+        _write_package(target, shell, blocks, references, compression)
         return
     with output_file(Path(target)) as stream:
-        _write_package(stream, shell, blocks, references, level)
+        _write_package(stream, shell, blocks, references, compression)
 
 
 def _write_package(
@@ -85,14 +90,15 @@ def _write_package(
     shell: Workbook,
     blocks: Mapping[str, list[Block]],
     references: bool | Container[str],
-    level: int,
+    compression: Compression,
 ) -> None:
     written = io.BytesIO()
     shell.save(written)
     sheet_names = {sheet.path.lstrip("/"): sheet.title for sheet in shell.worksheets}
     with (
         zipfile.ZipFile(written) as parts,
-        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as package,
+        closing(Packer(compression)) as packer,
+        Archive(stream) as package,
     ):
         # First the content types, by which other programs tell the kind of file.
         for name in sorted(parts.namelist(), key=lambda name: name != _CONTENT_TYPES):
@@ -100,7 +106,7 @@ def _write_package(
             if name in sheet_names:
                 title = sheet_names[name]
                 with_references = references if isinstance(references, bool) else title in references
-                _write_sheet(package, name, data, blocks.get(title, []), with_references)
+                _write_sheet(package, packer, name, data, blocks.get(title, []), with_references)
                 continue
             if name == "xl/workbook.xml":
                 data = _CALC.sub(_calculated, data)
@@ -110,11 +116,12 @@ def _write_package(
                 data = _FONT.sub(_font_in_order, data)
             elif name == "xl/sharedStrings.xml":  # of the shell's cells, none of which is left
                 data = _SHARED.sub(rb'\1 count="0" uniqueCount="0"/>', data)
-            with package.open(name, "w") as part:
-                part.write(data)
+            package.write(entry(name), data)
 
 
-def _write_sheet(package: zipfile.ZipFile, name: str, shell_part: bytes, blocks: list[Block], references: bool) -> None:
+def _write_sheet(
+    package: Archive, packer: Packer, name: str, shell_part: bytes, blocks: list[Block], references: bool
+) -> None:
     found = _SHEET_DATA.search(shell_part)
     if not found:
         raise ValueError(f"openpyxl wrote {name} without sheetData")
@@ -123,11 +130,10 @@ def _write_sheet(package: zipfile.ZipFile, name: str, shell_part: bytes, blocks:
     dimension = b'<dimension ref="%b"/>' % str(used(blocks) or "A1").encode()
     before = _DIMENSION.sub(dimension, before, count=1)
     large = sum(block.rect.size for block in blocks) * _BYTES_A_CELL > zipfile.ZIP64_LIMIT
-    with package.open(name, "w", force_zip64=large) as part:
-        part.write(before)
-        for piece in sheet_data(blocks, references=references, row_attributes=row_attributes):
-            part.write(piece)
-        part.write(shell_part[found.end() :])
+    cells = sheet_data(blocks, references=references, row_attributes=row_attributes)
+    with package.part(entry(name), large=large) as part:
+        for packed in packer.packed(chain([before], cells, [shell_part[found.end() :]])):
+            part.add(packed)
 
 
 def _calculated(properties: re.Match[bytes]) -> bytes:

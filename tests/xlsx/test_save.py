@@ -172,7 +172,7 @@ def book(shell: Workbook, tmp_path: Path) -> Path:
         ),
         Block(Rect.parse("C3:D4"), np.array([[21.0, 42.0], [28.0, 56.0]]), formula="A3:A4*{1,2}", mode="array"),
     ]
-    write_workbook(path, shell, {"S": blocks, "T": [Block(Rect.parse("A1:B2"), np.eye(2))]}, level=9)
+    write_workbook(path, shell, {"S": blocks, "T": [Block(Rect.parse("A1:B2"), np.eye(2))]}, compression="small")
     return path
 
 
