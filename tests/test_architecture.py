@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,26 @@ def test_cli_is_a_docstring_and_a_call() -> None:
 def test_every_package_has_a_docstring() -> None:
     for path in modules():
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path} says nothing of itself"
+
+
+def modules_imported(path: Path, named: dict[str, Path]) -> set[str]:
+    """The modules of the package that a file imports, for types alone too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "gpt2xl":
+            below = node.module.removeprefix("gpt2xl").lstrip(".")
+            for alias in node.names:
+                if alias.name == "__version__":
+                    continue  # a constant that stands before all imports
+                inner = f"{below}.{alias.name}".lstrip(".")
+                candidates = (inner, f"{inner}.__init__", below, f"{below}.__init__".lstrip("."))
+                found |= set([name for name in candidates if name in named][:1])
+    return found
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    """A circle of imports for types alone is a circle of ideas all the same."""
+    named = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in modules()}
+    needs = {name: modules_imported(path, named) for name, path in named.items()}
+    assert len(needs["formula.compiler"]) > 3
+    TopologicalSorter(needs).prepare()

@@ -6,14 +6,16 @@ are resolved here, so that running a plan is numpy and little else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpt2xl.a1 import BLANK, MAX_COLUMNS, MAX_ROWS, TEXT, Rect
-from gpt2xl.errors import CircularReference, UnsupportedFunction
-from gpt2xl.formula import coerce, operators, values
+from gpt2xl.a1 import TEXT
+from gpt2xl.errors import UnsupportedFunction
+from gpt2xl.formula import operators, values
+from gpt2xl.formula.code import ARRAY, BLANK_VALUE, SCALAR, Code, common, constant, inside, wanted
+from gpt2xl.formula.references import References
 from gpt2xl.formula.registry import FUNCTIONS, Special
 from gpt2xl.formula.tree import (
     ArrayConstant,
@@ -31,74 +33,14 @@ from gpt2xl.formula.tree import (
     Unary,
     Unsupported,
 )
-from gpt2xl.formula.values import ExcelError, TextPool, Value
-from gpt2xl.formula.window import Placement, Window
+from gpt2xl.formula.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpt2xl.formula.grid import Grid
 
-# How a node's value is wanted: a reference to many cells is intersected with the formula's row or column; it
-# passes whole; or everything is computed over whole arrays.
-SCALAR, RANGE, ARRAY = range(3)
-
-# A reference to more cells than this is cut to the cells in use.
-CLIP = 1 << 22
-
-
-class World(Protocol):
-    """What a plan needs of its book."""
-
-    pool: TextPool
-    characters: str
-
-    def grid(self, sheet: str) -> Grid | None: ...
-    def name_tree(self, name: str, sheet: str) -> Node | None: ...
-    def used(self) -> tuple[int, int]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Where a formula stands: its sheet, the cells it is computed for, the cell it is written for."""
-
-    sheet: str
-    rect: Rect
-    row: int
-    column: int
-    array: bool = False
-
-    @property
-    def lanes(self) -> tuple[int, int]:
-        return (1, 1) if self.array else self.rect.shape
-
-    @property
-    def delta(self) -> tuple[int, int]:
-        return self.rect.top - self.row, self.rect.left - self.column
-
-
-@dataclass(slots=True)
-class Code:
-    """A compiled node: how to run it, at most how many rows and columns it gives, whether lanes differ."""
-
-    run: Callable[[], Value]
-    rows: int = 1
-    columns: int = 1
-    varies: bool = False
-
-
-class SingleLanes(Exception):
-    """The formula's cells see ranges of different shapes: each must be compiled by itself."""
-
-
-class Compiler:
+class Compiler(References):
     """Compiles one formula for one rectangle of cells."""
-
-    def __init__(self, world: World, scope: Scope) -> None:
-        self.world = world
-        self.scope = scope
-        self.peak = 1  # cells a lane needs for its largest intermediate
-        self._naming: tuple[str, ...] = ()
 
     def compile(self, node: Node, mode: int) -> Code:
         """The plan of a node whose value is wanted as `mode` says."""
@@ -213,233 +155,9 @@ class Compiler:
             found.extend(_members(argument))
         return tuple(found)
 
-    def name(self, node: Name, mode: int) -> Code:
-        sheet = node.sheet or self.scope.sheet
-        if node.sheet is not None and self.world.grid(node.sheet) is None:
-            return constant(values.error(values.REF))
-        tree = self.world.name_tree(node.name, sheet)
-        if tree is None:
-            return constant(values.error(values.NAME))
-        key = node.name.lower()
-        if key in self._naming:
-            raise CircularReference([*self._naming, key])
-        scope, naming = self.scope, self._naming
-        # A relative reference in a name counts from A1.
-        self.scope, self._naming = replace(scope, row=1, column=1), (*naming, key)
-        try:
-            return self.compile(tree, mode if isinstance(tree, Reference) else ARRAY)
-        finally:
-            self.scope, self._naming = scope, naming
-
-    def reference(self, node: Reference, mode: int) -> Code:
-        grid = self.world.grid(node.sheet or self.scope.sheet)
-        place = self.place(node) if grid is not None else None
-        if grid is None or place is None:
-            return constant(values.error(values.REF))
-        if mode == SCALAR and (place.rows > 1 or place.columns > 1):
-            met = self.intersected(place)
-            if met is None:
-                return constant(values.error(values.VALUE))
-            place = met
-        window = Window.shared(grid, place)
-        if place.copies:
-            self.peak = max(self.peak, place.rows * place.columns)
-        return Code(window.read, place.rows, place.columns, place.varies)
-
-    def place(self, node: Reference) -> Placement | None:
-        """Where the lanes look; None beyond the edges of a sheet."""
-        height, width = self.scope.lanes
-        first = node.moved(*self.scope.delta)
-        if height * width > 1:
-            if height > 1 and node.top_fixed != node.bottom_fixed:
-                raise SingleLanes
-            if width > 1 and node.left_fixed != node.right_fixed:
-                raise SingleLanes
-            down, across = self.scope.delta
-            last = node.moved(down + height - 1, across + width - 1)
-            if first is None or last is None:
-                raise SingleLanes
-        if first is None:
-            return None
-        top, left, bottom, right = first.top, first.left, first.bottom, first.right
-        if node.whole or (bottom - top + 1) * (right - left + 1) > CLIP:
-            rows, columns = self.world.used()
-            if node.whole != "rows":
-                bottom = min(bottom, max(rows, top, self.scope.rect.bottom))
-            if node.whole != "columns":
-                right = min(right, max(columns, left, self.scope.rect.right))
-        down_moves, across_moves = not node.top_fixed, not node.left_fixed
-        return Placement(top, left, bottom - top + 1, right - left + 1, down_moves, across_moves, height, width)
-
-    def intersected(self, place: Placement) -> Placement | None:
-        """Implicit intersection: the cell of a row or column range in the formula's own column or row."""
-        height, width = self.scope.lanes
-        rect = self.scope.rect
-        if place.rows > 1 and place.columns > 1:
-            return None
-        if height * width > 1 and (place.varies or not self._inside(place, rect)):
-            raise SingleLanes
-        if not self._inside(place, Rect.of(rect.top, rect.left, 1, 1)):
-            return None
-        if place.columns == 1:
-            return replace(place, top=rect.top, rows=1, down=True)
-        return replace(place, left=rect.left, columns=1, across=True)
-
-    @staticmethod
-    def _inside(place: Placement, rect: Rect) -> bool:
-        if place.columns == 1:
-            return place.top <= rect.top and rect.bottom < place.top + place.rows
-        return place.left <= rect.left and rect.right < place.left + place.columns
-
-    def combined(self, node: Binary, operator: str, mode: int) -> Code:
-        """Range, intersection and union of references that are known before anything is computed."""
-        if operator == ",":
-            return constant(values.error(values.VALUE))
-        if operator == ":" and any(isinstance(part, Call) for part in (node.left, node.right)):
-            return self.spanned(node)
-        found = self.static(node)
-        if isinstance(found, ExcelError):
-            return constant(values.error(found))
-        return self.reference(found, mode)
-
-    def spanned(self, node: Binary) -> Code:
-        """A range with an end that INDEX computes, as A1:INDEX(A:A,n): looked up at every run, cell by cell."""
-        if self.scope.lanes != (1, 1):
-            raise SingleLanes
-        first, last = self.end(node.left), self.end(node.right)
-
-        def run() -> Value:
-            one, other = first(), last()
-            if isinstance(one, ExcelError):
-                return values.error(one)
-            if isinstance(other, ExcelError):
-                return values.error(other)
-            grid, rect = one
-            num, kind, _ = grid.window(
-                min(rect.top, other[1].top),
-                min(rect.left, other[1].left),
-                max(rect.bottom, other[1].bottom),
-                max(rect.right, other[1].right),
-            )
-            return Value(num[np.newaxis], kind[np.newaxis] if kind.any() else None, True)
-
-        return Code(run)
-
-    def end(self, node: Node) -> Callable[[], tuple[Grid, Rect] | ExcelError]:
-        """One end of a computed range: which cells it is, known when run."""
-        indices = []
-        if isinstance(node, Call) and node.name == "INDEX" and len(node.arguments) in (2, 3):
-            node, *places = node.arguments
-            indices = [self.compile(place, SCALAR).run for place in places]
-        elif isinstance(node, Call):
-            raise UnsupportedFunction(f"a range that ends in {node.name}")
-        found = self.static(node)
-        if isinstance(found, ExcelError):
-            return lambda: found
-        grid, place = self.world.grid(found.sheet or self.scope.sheet), self.place(found)
-        if grid is None or place is None:
-            return lambda: values.REF
-        rect = place.bounding
-        pool = self.world.pool
-
-        def index() -> tuple[Grid, Rect] | ExcelError:
-            numbers = []
-            for place in indices:
-                num, errors = coerce.numbers(pool, place())
-                if errors is not None:
-                    return values.ERRORS[int(errors.flat[0]) - 1]
-                numbers.append(int(num.flat[0]))
-            if len(numbers) == 1:
-                numbers = [1, numbers[0]] if rect.height == 1 else [numbers[0], 1 if rect.width == 1 else 0]
-            row, column = numbers
-            if not (0 <= row <= rect.height and 0 <= column <= rect.width):
-                return values.REF
-            height, width = 1 if row else rect.height, 1 if column else rect.width
-            return grid, rect.part(max(row - 1, 0), max(column - 1, 0), height, width)
-
-        return index if indices else lambda: (grid, rect)
-
-    def static(self, node: Node) -> Reference | ExcelError:
-        """The reference that a node is, as seen from the first lane."""
-        if isinstance(node, Reference):
-            return node
-        if isinstance(node, Name):
-            tree = self.world.name_tree(node.name, node.sheet or self.scope.sheet)
-            if tree is None:
-                return values.NAME
-            return self.static(tree) if not isinstance(tree, Name) else values.VALUE
-        if isinstance(node, ErrorValue):
-            return node.error
-        if not isinstance(node, Binary) or node.operator not in (":", " "):
-            raise UnsupportedFunction("a range whose ends are computed")
-        one, other = self.static(node.left), self.static(node.right)
-        if isinstance(one, ExcelError):
-            return one
-        if isinstance(other, ExcelError):
-            return other
-        if not (one.fixed and other.fixed) and self.scope.lanes != (1, 1):
-            raise SingleLanes
-        here = self.scope.sheet
-        if (one.sheet or here).lower() != (
-            (other.sheet or one.sheet if node.operator == ":" else other.sheet) or here
-        ).lower():
-            return values.VALUE if node.operator == " " else values.REF
-        first, second = one.moved(*self.scope.delta), other.moved(*self.scope.delta)
-        if first is None or second is None:
-            return values.REF
-        if node.operator == ":":
-            corners = (
-                min(first.top, second.top),
-                min(first.left, second.left),
-                max(first.bottom, second.bottom),
-                max(first.right, second.right),
-            )
-        else:
-            corners = (
-                max(first.top, second.top),
-                max(first.left, second.left),
-                min(first.bottom, second.bottom),
-                min(first.right, second.right),
-            )
-            if corners[0] > corners[2] or corners[1] > corners[3]:
-                return values.NULL
-        whole = "columns" if (corners[0], corners[2]) == (1, MAX_ROWS) else ""
-        whole = "rows" if (corners[1], corners[3]) == (1, MAX_COLUMNS) else whole
-        return Reference(*corners, True, True, True, True, one.sheet, whole)
-
-
-def inside(mode: int) -> int:
-    """How an operator's operands are wanted."""
-    return ARRAY if mode == ARRAY else SCALAR
-
-
-def wanted(letter: str, mode: int) -> int:
-    """How an argument for a parameter of this letter is wanted."""
-    if letter == "a" or mode == ARRAY:
-        return ARRAY
-    return RANGE if letter == "r" else SCALAR
-
-
-def constant(value: Value, rows: int = 1, columns: int = 1) -> Code:
-    """A code that gives the same value always."""
-    return Code(lambda: value, rows, columns)
-
-
-def common(run: Callable[[], Value], *codes: Code) -> Code:
-    """The code of a cell by cell combination."""
-    return Code(
-        run,
-        max((code.rows for code in codes), default=1),
-        max((code.columns for code in codes), default=1),
-        any(code.varies for code in codes),
-    )
-
 
 def _members(node: Node) -> list[Node]:
     """The references of a union."""
     if isinstance(node, Binary) and node.operator == ",":
         return [*_members(node.left), *_members(node.right)]
     return [node]
-
-
-BLANK_VALUE = Value(np.zeros((1, 1, 1)), np.full((1, 1, 1), BLANK, np.uint8))

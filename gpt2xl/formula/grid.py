@@ -6,7 +6,6 @@ goes to MMULT as it lies. The block grows by doubling; views are good as long as
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -14,9 +13,7 @@ import numpy as np
 from gpt2xl.a1 import BLANK, ERROR, MAX_COLUMNS, MAX_ROWS, TEXT, Rect
 from gpt2xl.errors import LimitError
 from gpt2xl.formula.values import NUM, Array, Bytes, Floats, TextPool
-
-if TYPE_CHECKING:
-    from gpt2xl.formula.window import Placement, Window
+from gpt2xl.formula.window import Placement, Window
 
 _SMALL = 1 << 24  # cells that are always kept densely (128 MiB of numbers, untouched pages cost nothing)
 _WASTE = 4  # beyond that, at most this many places for each cell that was ever filled

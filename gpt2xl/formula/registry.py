@@ -22,7 +22,7 @@ from gpt2xl.formula.values import ExcelError, TextPool, Value
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gpt2xl.formula.compiler import Code, Compiler
+    from gpt2xl.formula.code import Code, Compiling
     from gpt2xl.formula.tree import Call
 
 
@@ -73,7 +73,7 @@ class Special:
 
     name: str
     signature: Signature
-    build: Callable[[Compiler, Call, int], Code]
+    build: Callable[[Compiling, Call, int], Code]
 
 
 FUNCTIONS: dict[str, Function | Special] = {}
@@ -200,10 +200,10 @@ def whole(name: str, parameters: str, shape: str = "one") -> Callable[[Callable[
 
 def special(
     name: str, parameters: str
-) -> Callable[[Callable[[Compiler, Call, int], Code]], Callable[[Compiler, Call, int], Code]]:
+) -> Callable[[Callable[[Compiling, Call, int], Code]], Callable[[Compiling, Call, int], Code]]:
     """Register a function that compiles its own call."""
 
-    def register(function: Callable[[Compiler, Call, int], Code]) -> Callable[[Compiler, Call, int], Code]:
+    def register(function: Callable[[Compiling, Call, int], Code]) -> Callable[[Compiling, Call, int], Code]:
         FUNCTIONS[name] = Special(name, Signature.of(parameters), function)
         return function
 

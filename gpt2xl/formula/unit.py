@@ -9,7 +9,8 @@ import numpy as np
 
 from gpt2xl.a1 import BLANK, ERROR, NUMBER, Rect
 from gpt2xl.errors import FormulaError, UnsupportedFunction
-from gpt2xl.formula.compiler import ARRAY, CLIP, SCALAR, Compiler, Scope, SingleLanes, World
+from gpt2xl.formula.code import ARRAY, CLIP, SCALAR, Scope, SingleLanes, World
+from gpt2xl.formula.compiler import Compiler
 from gpt2xl.formula.values import NA, Bytes, Floats, Value
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ or TRANSPOSE as a number does, and pure numbers need no second array at all.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,6 @@ from gpt2xl.a1 import BLANK, BOOL, ERROR, ERROR_TEXTS, NUMBER, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from gpt2xl.formula.window import Window
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -62,6 +60,13 @@ BOOLS: Bytes = np.full((1, 1, 1), BOOL, np.uint8)
 BOOLS.flags.writeable = False
 
 
+class Source(Protocol):
+    """What a plain reference reads from."""
+
+    def vector(self) -> Floats:
+        """Its numbers as one contiguous vector."""
+
+
 class Value:
     """Cells during an evaluation, with three axes: lanes, rows, columns.
 
@@ -74,7 +79,7 @@ class Value:
     __slots__ = ("kind", "num", "ranged", "source")
 
     def __init__(
-        self, num: NDArray[Any], kind: Bytes | None = None, ranged: bool = False, source: Window | None = None
+        self, num: NDArray[Any], kind: Bytes | None = None, ranged: bool = False, source: Source | None = None
     ) -> None:
         self.num = num
         self.kind = kind

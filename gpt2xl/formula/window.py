@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from gpt2xl.a1 import Rect
-from gpt2xl.formula.values import Floats, Value
+from gpt2xl.formula.values import Bytes, Floats, Value
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from weakref import WeakValueDictionary
 
-    from gpt2xl.formula.grid import Grid
+    from numpy.typing import NDArray
 
 # Blank cells beyond the stored block are added to it up to this many, rather than padded on every reading.
 _CHEAP = 1 << 20
@@ -52,12 +52,24 @@ class Placement:
         return self.varies and self.height > 1 and self.width > 1
 
 
+class Cells(Protocol):
+    """What a window needs of the sheet it looks at (`gpt2xl.formula.grid.Grid`)."""
+
+    num: Floats
+    version: int
+    writes: int
+    windows: WeakValueDictionary[Placement, Window]
+
+    def window(self, top: int, left: int, bottom: int, right: int) -> tuple[Floats, Bytes, bool]: ...
+    def reserve(self, rows: int, columns: int) -> None: ...
+
+
 class Window:
     """Reads a placement; keeps the views until the grid's version changes."""
 
     __slots__ = ("__weakref__", "_grid", "_kind", "_num", "_value", "_vector", "_version", "_writes", "place")
 
-    def __init__(self, grid: Grid, place: Placement) -> None:
+    def __init__(self, grid: Cells, place: Placement) -> None:
         self.place = place
         self._grid = grid
         self._version = -1
@@ -73,7 +85,7 @@ class Window:
             grid.reserve(bounding.bottom, bounding.right)
 
     @classmethod
-    def shared(cls, grid: Grid, place: Placement) -> Window:
+    def shared(cls, grid: Cells, place: Placement) -> Window:
         """The window of all formulas that look at the same cells, so that views and copies are made once."""
         window = grid.windows.get(place)
         if window is None:

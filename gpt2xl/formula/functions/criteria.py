@@ -12,7 +12,7 @@ import numpy as np
 
 from gpt2xl.a1 import BLANK, BOOL, ERROR, ERROR_TEXTS, NUMBER, TEXT
 from gpt2xl.formula import coerce, values
-from gpt2xl.formula.compiler import Code, Compiler, common, wanted
+from gpt2xl.formula.code import Code, Compiling, common, wanted
 from gpt2xl.formula.functions.search import wildcard
 from gpt2xl.formula.operators import align
 from gpt2xl.formula.precedents import resized
@@ -180,7 +180,7 @@ _several("MINIFS", lambda num: (float(num.min()) if len(num) else 0.0, 0))
 
 
 def _one(name: str, function: Callable[[NDArray[np.float64]], tuple[float, int]]) -> None:
-    def build(compiler: Compiler, node: Call, mode: int) -> Code:
+    def build(compiler: Compiling, node: Call, mode: int) -> Code:
         cells, want, *rest = node.arguments
         source = rest[0] if rest else cells
         if isinstance(cells, Reference) and isinstance(source, Reference):

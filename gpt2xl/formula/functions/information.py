@@ -9,7 +9,7 @@ import numpy as np
 
 from gpt2xl.a1 import BLANK, BOOL, ERROR, NUMBER, TEXT
 from gpt2xl.formula import coerce, values
-from gpt2xl.formula.compiler import ARRAY, RANGE, Code, Compiler, constant
+from gpt2xl.formula.code import ARRAY, RANGE, Code, Compiling, constant
 from gpt2xl.formula.registry import Context, special, whole
 from gpt2xl.formula.tree import Binary, Call, Name, Reference
 from gpt2xl.formula.values import BOOLS, NA, Value
@@ -53,7 +53,7 @@ _parity("ISODD", "ECMA-376, 18.17.7", 1.0)
 
 
 @special("ISREF", "v")
-def isref(compiler: Compiler, node: Call, mode: int) -> Code:
+def isref(compiler: Compiling, node: Call, mode: int) -> Code:
     """ISREF(value): whether the argument is written as a reference (ECMA-376, 18.17.7)."""
     argument = node.arguments[0]
     holds = isinstance(argument, Reference) or (isinstance(argument, Binary) and argument.operator in ":, ")
@@ -97,7 +97,7 @@ _TYPES = np.array([1.0, 1.0, 2.0, 4.0, 16.0])
 
 
 @special("TYPE", "v")
-def type_(compiler: Compiler, node: Call, mode: int) -> Code:
+def type_(compiler: Compiling, node: Call, mode: int) -> Code:
     """TYPE(value): 1 number, 2 text, 4 truth value, 16 error, 64 array (ECMA-376, 18.17.7)."""
     code = compiler.compile(node.arguments[0], ARRAY if mode == ARRAY else RANGE)
     run = code.run

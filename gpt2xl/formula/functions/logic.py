@@ -9,8 +9,8 @@ import numpy as np
 
 from gpt2xl.a1 import BLANK, BOOL, ERROR, NUMBER
 from gpt2xl.formula import coerce, values
+from gpt2xl.formula.code import ARRAY, SCALAR, Code, Compiling, common, constant
 from gpt2xl.formula.coerce import Errors, merge
-from gpt2xl.formula.compiler import ARRAY, SCALAR, Code, Compiler, common, constant
 from gpt2xl.formula.functions.ranges import by_lane, first_error, flat, is_scalar, wrong
 from gpt2xl.formula.operators import select
 from gpt2xl.formula.registry import Context, special, whole
@@ -28,13 +28,13 @@ def _inside(mode: int) -> int:
     return ARRAY if mode == ARRAY else SCALAR
 
 
-def _branch(compiler: Compiler, node: Node, mode: int) -> Code:
+def _branch(compiler: Compiling, node: Node, mode: int) -> Code:
     """A branch; one left out between commas is the number 0."""
     return constant(values.number(0.0)) if isinstance(node, Missing) else compiler.compile(node, mode)
 
 
 @special("IF", "vv?v")
-def if_(compiler: Compiler, node: Call, mode: int) -> Code:
+def if_(compiler: Compiling, node: Call, mode: int) -> Code:
     """IF(condition, then, else), cell by cell; the branch not taken does not count (ECMA-376, 18.17.7)."""
     condition = compiler.compile(node.arguments[0], _inside(mode))
     yes = _branch(compiler, node.arguments[1], mode) if len(node.arguments) > 1 else constant(TRUE_VALUE)
@@ -53,8 +53,8 @@ def if_(compiler: Compiler, node: Call, mode: int) -> Code:
     return common(run, condition, yes, no)
 
 
-def _rescue(name: str, codes: tuple[int, ...]) -> Callable[[Compiler, Call, int], Code]:
-    def build(compiler: Compiler, node: Call, mode: int) -> Code:
+def _rescue(name: str, codes: tuple[int, ...]) -> Callable[[Compiling, Call, int], Code]:
+    def build(compiler: Compiling, node: Call, mode: int) -> Code:
         tried = compiler.compile(node.arguments[0], _inside(mode))
         spare = _branch(compiler, node.arguments[1], _inside(mode))
         first, second = tried.run, spare.run
@@ -81,7 +81,7 @@ special("IFNA", "vv")(_rescue("IFNA", (NA.code,)))
 
 
 @special("CHOOSE", "vr*")
-def choose(compiler: Compiler, node: Call, mode: int) -> Code:
+def choose(compiler: Compiling, node: Call, mode: int) -> Code:
     """CHOOSE(index, value1, ...); only the chosen value counts (ECMA-376, 18.17.7)."""
     index = compiler.compile(node.arguments[0], _inside(mode))
     options = [_branch(compiler, argument, mode) for argument in node.arguments[1:]]
@@ -106,7 +106,7 @@ def choose(compiler: Compiler, node: Call, mode: int) -> Code:
 
 
 @special("IFS", "vv+")
-def ifs(compiler: Compiler, node: Call, mode: int) -> Code:
+def ifs(compiler: Compiling, node: Call, mode: int) -> Code:
     """IFS(condition1, value1, ...): the first that holds, else `#N/A` (Microsoft, IFS)."""
     if len(node.arguments) % 2:
         return constant(values.error(NA))

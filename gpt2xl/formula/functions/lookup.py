@@ -9,8 +9,8 @@ import numpy as np
 
 from gpt2xl.a1 import ERROR, MAX_COLUMNS, MAX_ROWS, column_letters, quote_sheet
 from gpt2xl.formula import coerce, values
+from gpt2xl.formula.code import ARRAY, SCALAR, Code, Compiling, SingleLanes, common, constant
 from gpt2xl.formula.coerce import Errors, merge
-from gpt2xl.formula.compiler import ARRAY, SCALAR, Code, Compiler, SingleLanes, common, constant
 from gpt2xl.formula.functions import search
 from gpt2xl.formula.functions.ranges import wrong
 from gpt2xl.formula.operators import align
@@ -148,7 +148,7 @@ def hlookup(context: Context, sought: Value, table: Value, which: Value, approxi
 
 
 @special("INDEX", "rv?v")
-def index(compiler: Compiler, node: Call, mode: int) -> Code:
+def index(compiler: Compiling, node: Call, mode: int) -> Code:
     """INDEX(array, row, [column]): 0 or nothing is the whole row or column; beyond the array is `#REF!`
     (ECMA-376, 18.17.7)."""
     source = compiler.compile(node.arguments[0], ARRAY)
@@ -248,7 +248,7 @@ def transpose(context: Context, value: Value) -> Value:
 
 
 def _position(name: str, down: bool, source: str) -> None:
-    def build(compiler: Compiler, node: Call, mode: int) -> Code:
+    def build(compiler: Compiling, node: Call, mode: int) -> Code:
         scope = compiler.scope
         height, width = scope.lanes
         if not node.arguments or isinstance(node.arguments[0], Missing):
@@ -293,7 +293,7 @@ _position("COLUMN", False, "ECMA-376, 18.17.7")
 
 
 def _extent(name: str, axis: int, source: str) -> None:
-    def build(compiler: Compiler, node: Call, mode: int) -> Code:
+    def build(compiler: Compiling, node: Call, mode: int) -> Code:
         argument = node.arguments[0]
         if isinstance(argument, Name):
             tree = compiler.world.name_tree(argument.name, argument.sheet or compiler.scope.sheet)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpt2xl.a1 import TEXT
-from gpt2xl.formula import coerce
+from gpt2xl.formula import coerce, operators
 from gpt2xl.formula.coerce import Errors, merge
 from gpt2xl.formula.functions.ranges import by_lane, first_error, joined, wrong
 from gpt2xl.formula.registry import Context, alias, elementwise, whole
@@ -104,9 +104,7 @@ def quotient(x: Numbers, divisor: Numbers) -> Numbers:
 @whole("POWER", "vv", "cells")
 def power(context: Context, base: Value, exponent: Value) -> Value:
     """POWER(number, power), as `^` (ECMA-376, 18.17.7)."""
-    from gpt2xl.formula.operators import power as operator
-
-    return operator(context.pool, base, exponent)
+    return operators.power(context.pool, base, exponent)
 
 
 def _scaled(x: Numbers, digits: Numbers, rounding: Any) -> Numbers:

@@ -10,8 +10,8 @@ import numpy as np
 
 from gpt2xl.a1 import BOOL, NUMBER, TEXT
 from gpt2xl.formula import values
+from gpt2xl.formula.code import Code, Compiling, constant
 from gpt2xl.formula.coerce import merge
-from gpt2xl.formula.compiler import Code, Compiler, constant
 from gpt2xl.formula.functions.ranges import by_lane, first_error, flat, is_scalar, joined, wrong
 from gpt2xl.formula.registry import FUNCTIONS, Context, Function, alias, elementwise, special, whole
 from gpt2xl.formula.tree import Binary, Call, Node, Number
@@ -161,7 +161,7 @@ _SUBTOTALS = ["AVERAGE", "COUNT", "COUNTA", "MAX", "MIN", "PRODUCT", "STDEV", "S
 
 
 @special("SUBTOTAL", "vr*")
-def subtotal(compiler: Compiler, node: Call, mode: int) -> Code:
+def subtotal(compiler: Compiling, node: Call, mode: int) -> Code:
     """SUBTOTAL(function, range1, ...): the function by its number, 1 to 11 or 101 to 111, written as a number; filters
     are not known here, and other SUBTOTALs among the cells are not left out (ECMA-376, 18.17.7)."""
     which = node.arguments[0]
@@ -173,7 +173,7 @@ def subtotal(compiler: Compiler, node: Call, mode: int) -> Code:
 
 
 @special("SWITCH", "vvv*")
-def switch(compiler: Compiler, node: Call, mode: int) -> Code:
+def switch(compiler: Compiling, node: Call, mode: int) -> Code:
     """SWITCH(value, case1, result1, ..., [default]): the first equal case, else `#N/A` (Microsoft, SWITCH)."""
     value, *rest = node.arguments
 

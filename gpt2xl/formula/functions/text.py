@@ -5,7 +5,10 @@ Texts come as sequences of the units that the book counts: UTF-16 code units as 
 
 from __future__ import annotations
 
+import numpy as np
+
 from gpt2xl.formula import coerce, values
+from gpt2xl.formula.functions.ranges import first_error
 from gpt2xl.formula.functions.search import wildcard
 from gpt2xl.formula.registry import Context, join_units, per_cell, whole
 from gpt2xl.formula.values import VALUE, ExcelError, Value
@@ -197,10 +200,6 @@ def textjoin(context: Context, between: Value, skip: Value, *arguments: Value) -
 
 
 def _joined(context: Context, between: str, skip: bool, arguments: tuple[Value, ...]) -> Value:
-    import numpy as np
-
-    from gpt2xl.formula.functions.ranges import first_error
-
     lanes = max(len(argument.num) for argument in arguments)
     errors: coerce.Errors = None
     words: list[list[str]] = [[] for _ in range(lanes)]

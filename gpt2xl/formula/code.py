@@ -1,0 +1,114 @@
+"""What a plan is made of: how a value is wanted, where a formula stands, a compiled node, and what compiling offers.
+
+Functions that compile their own calls see a `Compiling`; the compiler is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from gpt2xl.a1 import BLANK, Rect
+from gpt2xl.formula.values import ExcelError, TextPool, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gpt2xl.formula.grid import Grid
+    from gpt2xl.formula.tree import Node, Reference
+    from gpt2xl.formula.window import Placement
+
+# How a node's value is wanted: a reference to many cells is intersected with the formula's row or column; it
+# passes whole; or everything is computed over whole arrays.
+SCALAR, RANGE, ARRAY = range(3)
+
+# A reference to more cells than this is cut to the cells in use.
+CLIP = 1 << 22
+
+
+class World(Protocol):
+    """What a plan needs of its book."""
+
+    pool: TextPool
+    characters: str
+
+    def grid(self, sheet: str) -> Grid | None: ...
+    def name_tree(self, name: str, sheet: str) -> Node | None: ...
+    def used(self) -> tuple[int, int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a formula stands: its sheet, the cells it is computed for, the cell it is written for."""
+
+    sheet: str
+    rect: Rect
+    row: int
+    column: int
+    array: bool = False
+
+    @property
+    def lanes(self) -> tuple[int, int]:
+        return (1, 1) if self.array else self.rect.shape
+
+    @property
+    def delta(self) -> tuple[int, int]:
+        return self.rect.top - self.row, self.rect.left - self.column
+
+
+@dataclass(slots=True)
+class Code:
+    """A compiled node: how to run it, at most how many rows and columns it gives, whether lanes differ."""
+
+    run: Callable[[], Value]
+    rows: int = 1
+    columns: int = 1
+    varies: bool = False
+
+
+class SingleLanes(Exception):
+    """The formula's cells see ranges of different shapes: each must be compiled by itself."""
+
+
+class Compiling(Protocol):
+    """What a function that compiles its own call may ask for."""
+
+    @property
+    def world(self) -> World: ...
+    @property
+    def scope(self) -> Scope: ...
+    def compile(self, node: Node, mode: int) -> Code: ...
+    def static(self, node: Node) -> Reference | ExcelError: ...
+    def place(self, node: Reference) -> Placement | None: ...
+
+
+def inside(mode: int) -> int:
+    """How an operator's operands are wanted."""
+    return ARRAY if mode == ARRAY else SCALAR
+
+
+def wanted(letter: str, mode: int) -> int:
+    """How an argument for a parameter of this letter is wanted."""
+    if letter == "a" or mode == ARRAY:
+        return ARRAY
+    return RANGE if letter == "r" else SCALAR
+
+
+def constant(value: Value, rows: int = 1, columns: int = 1) -> Code:
+    """A code that gives the same value always."""
+    return Code(lambda: value, rows, columns)
+
+
+def common(run: Callable[[], Value], *codes: Code) -> Code:
+    """The code of a cell by cell combination."""
+    return Code(
+        run,
+        max((code.rows for code in codes), default=1),
+        max((code.columns for code in codes), default=1),
+        any(code.varies for code in codes),
+    )
+
+
+BLANK_VALUE = Value(np.zeros((1, 1, 1)), np.full((1, 1, 1), BLANK, np.uint8))
