@@ -123,6 +123,22 @@ class Rect:
         """The `height` x `width` part that begins at (`row`, `column`), counted from 0 inside this rectangle."""
         return Rect.of(self.top + row, self.left + column, height, width)
 
+    def without(self, hole: Rect) -> list[Rect]:
+        """What is left of this rectangle outside of `hole`, in at most four parts."""
+        if not self.intersects(hole):
+            return [self]
+        parts = []
+        top, bottom = max(self.top, hole.top), min(self.bottom, hole.bottom)
+        if self.top < top:
+            parts.append(Rect(self.top, self.left, top - 1, self.right))
+        if self.left < hole.left:
+            parts.append(Rect(top, self.left, bottom, hole.left - 1))
+        if hole.right < self.right:
+            parts.append(Rect(top, hole.right + 1, bottom, self.right))
+        if bottom < self.bottom:
+            parts.append(Rect(bottom + 1, self.left, self.bottom, self.right))
+        return parts
+
     def __str__(self) -> str:
         first = cell_name(self.top, self.left)
         return first if self.size == 1 else f"{first}:{cell_name(self.bottom, self.right)}"

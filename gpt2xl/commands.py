@@ -145,6 +145,35 @@ def check(book: Path, prompts: tuple[str, ...], as_json: bool, **options: Any) -
 
 @main.command()
 @BOOK
+@click.option(
+    "--tolerance", type=float, default=1e-9, show_default=True, help="How far numbers may differ, of the larger one."
+)
+@JSON
+@plain_errors
+def audit(book: Path, tolerance: float, as_json: bool) -> None:
+    """Recompute any workbook and compare with the values that it stores; exit 1 when one differs."""
+    from gpt2xl.audit import audit as recompute
+    from gpt2xl.audit import shown
+
+    found = recompute(book, tolerance)
+    if as_json:
+        _print_json(found.as_json())
+    else:
+        click.echo(f"{found.formulas:,} formula cells, {found.compared:,} compared, {found.equal:,} equal")
+        for item in found.different:
+            click.echo(f"  DIFF  {item.sheet}!{item.ref}  {item.formula}  stored {shown(item.stored)}")
+            click.echo(f"        {'':{len(item.sheet + item.ref) + 1}}  computed {shown(item.computed)}")
+        for name, count in found.as_json()["unsupported"].items():
+            click.echo(f"  not computed: {name} in {count:,}")
+        if found.dependent:
+            click.echo(f"  not compared: {found.dependent:,} that depend on these")
+        if found.without_value:
+            click.echo(f"  not compared: {found.without_value:,} for which the file stores no value")
+    sys.exit(1 if found.different else 0)
+
+
+@main.command()
+@BOOK
 @JSON
 @plain_errors
 def info(book: Path, as_json: bool) -> None:

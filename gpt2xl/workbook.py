@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from gpt2xl.a1 import Rect
-from gpt2xl.errors import NameNotFound, WorkbookError
-from gpt2xl.formula import Array, Book, Grid, parse, unparse
+from gpt2xl.errors import FormulaSyntaxError, NameNotFound, WorkbookError
+from gpt2xl.formula import Array, Book, Grid, Table, parse, unparse
 from gpt2xl.formula.tree import moved
 from gpt2xl.xlsx import FormulaCell, Package, open_package
 from gpt2xl.xlsx.store import ValueBlock
@@ -37,18 +37,30 @@ class Workbook:
         self._places: dict[str, list[Rect]] = {}
         self._edited: dict[str, list[Rect]] = {}
         self.book = Book(characters=characters)
+        formulas: dict[str, list[FormulaCell]] = {}
         for sheet in package.sheets:
             data = package.read(sheet.name)
             rect = data.rect
             grid = self.book.add_sheet(sheet.name, rows=rect.bottom if rect else 0, columns=rect.right if rect else 0)
             for place, num, kind, text in data.blocks():
                 grid.put(place, Array(num, kind if kind.any() else None, text))
-            for formula in data.formulas:
-                if formula.mode != "table":  # a data table has values and no formula that could be computed
-                    self.book.add_formula(sheet.name, formula.rect, _text_at_corner(formula), formula.mode)
+            formulas[sheet.name] = data.formulas
+        for table in package.tables():
+            self.book.add_table(Table(table.name, table.sheet, table.rect, table.headers, table.totals, table.columns))
         for name in package.names:
             self.book.define(name.name, name.text, sheet=name.sheet)
+        for sheet_name, cells in formulas.items():
+            for formula in cells:
+                self._add(sheet_name, formula)
         self.book.mark_fresh()
+
+    def _add(self, sheet: str, formula: FormulaCell) -> None:
+        """A formula of the file; what is none is noticed when something needs its value."""
+        mode = "array" if formula.mode == "table" else formula.mode
+        try:
+            self.book.add_formula(sheet, formula.rect, _text_at_corner(formula), mode)
+        except FormulaSyntaxError as error:
+            self.book.add_unreadable(sheet, formula.rect, error)
 
     @classmethod
     def open(cls, path: str | Path, *, characters: Characters = "utf16") -> Workbook:
@@ -101,6 +113,20 @@ class Workbook:
     def names(self) -> list[str]:
         """The global defined names."""
         return [name.name for name in self._package.names if name.sheet is None]
+
+    @property
+    def precision_as_displayed(self) -> bool:
+        """Whether the program that saved the file rounded every value to its format before computing with it."""
+        return self._package.calc.get("fullPrecision") in ("0", "false")
+
+    def formula_at(self, sheet: str, cell: Rect) -> str:
+        """The formula of a cell as the formula bar shows it; "" for a cell without one."""
+        found = self.book.formula_at(sheet, cell)
+        if found is None:
+            return ""
+        text, mode = found
+        text = "=" + text.removeprefix("=").replace("_xlfn.", "").replace("_xlws.", "").replace("_xlpm.", "")
+        return "{" + text + "}" if mode == "array" else text
 
     def cached(self, ref: str) -> Any:
         """What the file stored, whatever has been edited or recalculated since."""

@@ -21,11 +21,12 @@ ALLOWED = {
     "engines": {"errors", "a1"},
     "tables": {"model"},
     "workbook": {"errors", "a1", "formula", "xlsx"},
+    "audit": {"errors", "a1", "formula", "workbook"},
     "answer": {"errors", "formula", "workbook"},
     "surface": {"a1", "formula", "plan", "xlsx"},
     "convert": {"", "errors", "a1", "formula", "model", "plan", "surface", "tables", "xlsx"},
     "verify": {"errors", "engines", "model", "workbook"},
-    "commands": {"", "errors", "answer", "convert", "verify", "workbook"},
+    "commands": {"", "errors", "answer", "audit", "convert", "verify", "workbook"},
     "": {"convert", "errors", "formula", "verify", "workbook"},
 }
 

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpt2xl.a1 import Rect
-from gpt2xl.errors import FormulaError, Gpt2xlError, LimitError, NameNotFound, WorkbookError
+from gpt2xl.errors import FormulaError, FormulaSyntaxError, NameNotFound, WorkbookError
 from gpt2xl.formula import functions  # noqa: F401 - fills the table of functions
 from gpt2xl.formula.graph import Graph, rectangles
 from gpt2xl.formula.grid import Grid
 from gpt2xl.formula.lexer import outline, relative_key, tokenize
+from gpt2xl.formula.names import Names
 from gpt2xl.formula.parser import parse
 from gpt2xl.formula.precedents import readings
 from gpt2xl.formula.printer import unparse
-from gpt2xl.formula.tree import Name, Node, Reference, moved
+from gpt2xl.formula.tree import Missing, Name, Node, Reference, moved
 from gpt2xl.formula.unit import Block, Group
 from gpt2xl.formula.values import Array, TextPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from gpt2xl.formula.structured import Table
 
 _MODES = ("cell", "array", "fill")
 _SWEEP = 1 << 20
@@ -41,7 +44,7 @@ class Book:
         self.characters = characters
         self.pool = TextPool()
         self._grids: dict[str, Grid] = {}
-        self._names: dict[tuple[str | None, str], tuple[str, str]] = {}
+        self._names = Names()
         self._blocks: dict[tuple[str, int, int], Block] = {}  # by sheet and first cell
         self._keys: set[tuple[str, ...]] = set()
         self._outlines: dict[str, tuple[str, ...]] = {}
@@ -81,18 +84,21 @@ class Book:
 
     def define(self, name: str, refers_to: str, sheet: str | None = None) -> None:
         """Define a name for the whole book or for one sheet; `refers_to` is any formula."""
-        self._names[None if sheet is None else sheet.lower(), name.lower()] = name, refers_to
+        self._names.define(name, refers_to, sheet)
+        self._forget()
+
+    def add_table(self, table: Table) -> None:
+        """Make a table known to structured references; its cells are ordinary cells."""
+        self._names.add_table(table)
         self._forget()
 
     def names(self) -> Iterator[tuple[str, str, str | None]]:
         """Every defined name: its spelling, what it refers to, its sheet or None."""
-        for (sheet, _), (name, refers_to) in self._names.items():
-            yield name, refers_to, None if sheet is None else self.sheet(sheet).name
+        return iter(self._names)
 
     def name_tree(self, name: str, sheet: str) -> Node | None:
         """What a name means on a sheet: the sheet's own definition, else the book's."""
-        found = self._names.get((sheet.lower(), name.lower())) or self._names.get((None, name.lower()))
-        return None if found is None else parse(found[1])
+        return self._names.tree(name, sheet)
 
     def resolve(self, ref: str) -> tuple[str, Rect]:
         """ "Sheet!A1:B2", a defined name that is a plain reference, or a reference on the first sheet."""
@@ -128,15 +134,26 @@ class Book:
         grid = self.sheet(sheet_name)
         key = None
         if mode == "cell":
-            key = self._key(text.removeprefix("="), rect.top, rect.left)
+            key = self._key(grid.name, text.removeprefix("="), rect.top, rect.left)
         else:
             parse(text)
         grid.fill(rect)
         self._blocks[grid.name, rect.top, rect.left] = Block(grid.name, rect, text, mode, rect.top, rect.left, key)
         self._forget()
 
-    def _key(self, text: str, row: int, column: int) -> tuple[str, ...]:
+    def add_unreadable(self, sheet_name: str, rect: Rect, error: FormulaSyntaxError) -> None:
+        """Put a formula into cells that could not be read: what depends on it raises `error`."""
+        grid = self.sheet(sheet_name)
+        grid.fill(rect)
+        block = Block(grid.name, rect, error.text, "array", rect.top, rect.left, error=error)
+        self._blocks[grid.name, rect.top, rect.left] = block
+        self._forget()
+
+    def _key(self, sheet: str, text: str, row: int, column: int) -> tuple[str, ...]:
         """What copies of one relative formula share; each of them is parsed once."""
+        if "[" in text:
+            parse(text)
+            return (*relative_key(tokenize(text), row, column), *self._names.row_key(sheet, row))
         drawn = outline(text, row, column)
         known = self._outlines.get(drawn) if drawn is not None else None
         if known is not None:
@@ -156,6 +173,22 @@ class Book:
             text = block.text if not (rows or columns) else "=" + unparse(moved(parse(block.text), rows, columns))
             yield block.sheet, block.rect, text, block.mode
 
+    def formula_at(self, sheet: str, cell: Rect) -> tuple[str, str] | None:
+        """The formula of one cell, its text as the cell has it, and its mode; None where there is none."""
+        block = self.block_at(sheet, cell)
+        if block is None:
+            return None
+        rows, columns = cell.top - block.row, cell.left - block.column
+        if block.mode == "array" or not (rows or columns):
+            return block.text, block.mode
+        return "=" + unparse(moved(parse(block.text), rows, columns)), block.mode
+
+    def block_at(self, sheet: str, cell: Rect) -> Block | None:
+        """The formula that gives a cell its value."""
+        units = [self.graph().units[number] for number in self.graph().writing(self.sheet(sheet).name, cell)]
+        blocks = (block for unit in units for block in unit.group.blocks if block.rect.contains(cell))
+        return next(blocks, None)
+
     def remove_formulas(self, sheet: str, rect: Rect) -> None:
         """Take away the formulas of a rectangle, as typing over them does; part of an array cannot be changed."""
         key = self.sheet(sheet).name
@@ -172,7 +205,7 @@ class Book:
             hit = True
             kept.extend(
                 Block(block.sheet, part, block.text, block.mode, block.row, block.column, block.key, block.stale)
-                for part in _without(block.rect, rect)
+                for part in block.rect.without(rect)
             )
         if hit:
             self._forget()
@@ -184,7 +217,7 @@ class Book:
         """The values of a rectangle, recalculated where they are stale, and no more than needed."""
         grid = self.sheet(sheet_name)
         graph = self.graph()
-        self._run(graph, graph.needed(graph.writing(grid.name, rect)), None)
+        self._run(graph, graph.needed(graph.writing(grid.name, rect)))
         return grid.take(rect)
 
     def set(self, sheet_name: str, rect: Rect, values: object) -> None:
@@ -196,19 +229,16 @@ class Book:
         graph = self.graph()
         graph.spread(graph.reading(grid.name, rect))
 
-    def recalculate(self, everything: bool = False, *, collect: bool = False) -> list[Gpt2xlError]:
-        """Compute all stale formulas, or all.
+    def recalculate(self, everything: bool = False) -> None:
+        """Compute all stale formulas, or all; one that cannot be computed raises its `FormulaError`.
 
-        A formula that cannot be computed raises its `FormulaError`; with `collect` the errors are returned, and
-        those formulas and all that depends on them stay stale.
+        `gpt2xl.formula.survey` goes on past such formulas.
         """
         graph = self.graph()
         if everything:
             for unit in graph.units:
                 unit.stale = True
-        errors: list[Gpt2xlError] = []
-        self._run(graph, [number for number, unit in enumerate(graph.units) if unit.stale], errors if collect else None)
-        return errors
+        self._run(graph, [number for number, unit in enumerate(graph.units) if unit.stale])
 
     def mark_fresh(self) -> None:
         """Take all stored values as right, as after loading them from a file."""
@@ -268,39 +298,35 @@ class Book:
 
     def _group(self, blocks: list[Block], rect: Rect) -> Group:
         first = blocks[0]
-        group = Group(blocks, first.sheet, rect, first.row, first.column, first.mode == "array", parse(first.text))
+        if first.error is not None:
+            group = Group(blocks, first.sheet, rect, first.row, first.column, True, Missing())
+            group.error = first.error
+            return group
+        tree = self._names.formula(first.text, first.row)
+        group = Group(blocks, first.sheet, rect, first.row, first.column, first.mode == "array", tree)
         try:
             group.readings = readings(group.tree, self, first.sheet)
         except FormulaError as error:
             group.error = error  # a name that needs itself, or that is no formula
         return group
 
-    def _run(self, graph: Graph, numbers: Iterable[int], errors: list[Gpt2xlError] | None) -> None:
-        """Compute units in order."""
-        failed: set[int] = set()
-        units = graph.units
+    def fit(self, graph: Graph) -> None:
+        """Let formulas over whole columns and rows reach as far as there are cells now; before anything is computed."""
         if self.used() != self._planned_for:
-            # Whole columns and rows now reach further.
             self._planned_for = self.used()
-            for unit in units:
+            for unit in graph.units:
                 if unit.group.unbounded:
                     unit.forget()
+
+    def _run(self, graph: Graph, numbers: Iterable[int]) -> None:
+        """Compute units in order."""
+        self.fit(graph)
+        units = graph.units
         # Division, overflow and invalid operations raise, so that the usual case needs no check of its result.
         with np.errstate(over="raise", divide="raise", invalid="raise", under="ignore"):
             for number in numbers:
-                unit = units[number]
-                if failed and not failed.isdisjoint(unit.precedents):
-                    failed.add(number)
-                    continue
-                try:
-                    unit.compute(self)
-                except (FormulaError, LimitError) as error:
-                    if errors is None:
-                        raise
-                    errors.append(error)
-                    failed.add(number)
-                    continue
-                unit.stale = False
+                units[number].compute(self)
+                units[number].stale = False
         if len(self.pool) > self._sweep_at:
             self._sweep()
 
@@ -311,18 +337,3 @@ class Book:
             live |= grid.texts()
         self.pool.sweep(live)
         self._sweep_at = max(_SWEEP, 2 * len(self.pool))
-
-
-def _without(rect: Rect, hole: Rect) -> list[Rect]:
-    """What is left of a rectangle, in at most four parts."""
-    parts = []
-    top, bottom = max(rect.top, hole.top), min(rect.bottom, hole.bottom)
-    if rect.top < top:
-        parts.append(Rect(rect.top, rect.left, top - 1, rect.right))
-    if rect.left < hole.left:
-        parts.append(Rect(top, rect.left, bottom, hole.left - 1))
-    if hole.right < rect.right:
-        parts.append(Rect(top, hole.right + 1, bottom, rect.right))
-    if bottom < rect.bottom:
-        parts.append(Rect(bottom + 1, rect.left, rect.bottom, rect.right))
-    return parts

@@ -27,6 +27,7 @@ from functools import lru_cache
 from gpt2xl.a1 import MAX_ARGUMENTS
 from gpt2xl.errors import FormulaSyntaxError
 from gpt2xl.formula.lexer import Token, reference, sheet_name, tokenize
+from gpt2xl.formula.structured import table_reference
 from gpt2xl.formula.tree import (
     ArrayConstant,
     Binary,
@@ -39,6 +40,7 @@ from gpt2xl.formula.tree import (
     Number,
     Percent,
     Reference,
+    TableReference,
     Text,
     Unary,
     Unsupported,
@@ -165,7 +167,11 @@ class _Parser:
     def reference(self) -> Node:
         token = self.take()
         if token.kind == "table":
-            return Unsupported("table reference", token.text)
+            node = table_reference(token.text)
+            if node is None:
+                self.place -= 1
+                raise self.error(f"`{token.text}` is no reference to a table")
+            return node
         if token.kind in ("span", "external"):
             rest = self.take()
             what = "3-D reference" if token.kind == "span" else "reference to another workbook"
@@ -249,7 +255,7 @@ def _refers(node: Node) -> bool:
     """Whether a node can be a reference, so that a space after it can be an operator."""
     if isinstance(node, Binary):
         return node.operator in (":", " ", ",")
-    return isinstance(node, (Reference, Name, Call, Unsupported))
+    return isinstance(node, (Reference, Name, Call, TableReference, Unsupported))
 
 
 def _range(first: Node, last: Node) -> Node:

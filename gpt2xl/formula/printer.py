@@ -17,6 +17,7 @@ from gpt2xl.formula.tree import (
     Number,
     Percent,
     Reference,
+    TableReference,
     Text,
     Unary,
     Unsupported,
@@ -80,8 +81,8 @@ class _Printer:
                 return f"{prefix}{name}({','.join(self.text(item, 0) for item in arguments)})"
             case ArrayConstant(rows):
                 return "{" + ";".join(",".join(self.plain(item) for item in row) for row in rows) + "}"
-            case Unsupported(_, text):
-                return text
+            case TableReference() | Unsupported():
+                return node.text
         raise TypeError(f"{type(node).__name__} is no node of a formula")
 
 

@@ -145,8 +145,22 @@ class ArrayConstant(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class TableReference(Node):
+    """`Sales[[#Headers],[Jan]:[Mar]]`: the parts of a table asked for (none: its data), its first and last column.
+
+    ``text`` is how the formula writes it.
+    """
+
+    table: str
+    parts: tuple[str, ...]  # "#all", "#data", "#headers", "#totals", "#this row"
+    first: str | None
+    last: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unsupported(Node):
-    """Syntax that is understood but not computed (3-D references, other workbooks, table references)."""
+    """Syntax that is understood but not computed (3-D references, other workbooks)."""
 
     what: str
     text: str

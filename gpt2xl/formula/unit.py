@@ -36,6 +36,7 @@ class Block:
     column: int
     key: tuple[str, ...] | None = None  # what copies of an ordinary formula share
     stale: bool = True
+    error: FormulaError | None = None  # why the text is no formula
 
 
 @dataclass(slots=True, eq=False)

@@ -9,6 +9,7 @@ from gpt2xl.xlsx.package import DefinedName, Package, SheetInfo, open_package
 from gpt2xl.xlsx.save import SheetChanges
 from gpt2xl.xlsx.store import FormulaCell, SheetData
 from gpt2xl.xlsx.styles import style_id
+from gpt2xl.xlsx.tables import TablePart
 from gpt2xl.xlsx.writer import write_workbook
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "SheetChanges",
     "SheetData",
     "SheetInfo",
+    "TablePart",
     "open_package",
     "style_id",
     "write_workbook",

@@ -20,6 +20,7 @@ from gpt2xl.errors import NameNotFound, WorkbookError
 from gpt2xl.xlsx.save import SheetChanges, save_package
 from gpt2xl.xlsx.sheet import read_sheet
 from gpt2xl.xlsx.strings import read_strings
+from gpt2xl.xlsx.tables import TablePart, read_table
 from gpt2xl.xlsx.xml import MAIN, local_name, parse_tree, relation_id
 
 if TYPE_CHECKING:
@@ -82,6 +83,17 @@ class Package:
                 return sheet
         known = ", ".join(sheet.name for sheet in self.sheets[:8])
         raise NameNotFound(f"{self.path.name} has no sheet `{name}`; it has {known}")
+
+    def tables(self) -> list[TablePart]:
+        """The tables of all sheets; raises `WorkbookError` for a part that is no table."""
+        found = []
+        with self._zip() as archive:
+            for sheet in self.sheets:
+                for kind, target in self._relations(archive, sheet.part).values():
+                    if kind == "table":
+                        part = self._existing(target, f"a table of sheet `{sheet.name}`")
+                        found.append(read_table(archive.read(part), sheet.name))
+        return found
 
     def save(self, target: str | Path, changes: Mapping[str, SheetChanges]) -> None:
         """Write the workbook to `target` with `changes`, by sheet; everything else stays as it is, byte for byte.

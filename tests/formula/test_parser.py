@@ -164,7 +164,7 @@ def test_references() -> None:
     assert unparse(parse("UNICODE(A1)+CHAR(2)"), file=True) == "_xlfn.UNICODE(A1)+CHAR(2)"
 
 
-@pytest.mark.parametrize("text", ["Sheet1:Sheet3!A1", "[1]Sheet1!A1", "Table1[Column]", "'[a.xlsx]S'!A1:B2"])
+@pytest.mark.parametrize("text", ["Sheet1:Sheet3!A1", "[1]Sheet1!A1", "'[a.xlsx]S'!A1:B2"])
 def test_what_is_not_computed_is_still_read(text: str) -> None:
     assert isinstance(parse(text), Unsupported)
     assert unparse(parse(text)) == text
