@@ -23,8 +23,12 @@ MAX_SHEET_NAME = 31
 # Kinds of cell value. NUMBER is 0 so that "all numbers" is `not kind.any()`.
 NUMBER, BLANK, TEXT, BOOL, ERROR = range(5)
 
-# An error value is stored as the index of its text (ECMA-376 part 1, 18.17.3, and #GETTING_DATA).
-ERROR_TEXTS = ("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA")
+# An error value is stored as the index of its text: ECMA-376 part 1, 18.17.3, #GETTING_DATA, and what Excel has had
+# since (Microsoft, ERROR.TYPE, whose numbers are these plus 1).
+ERROR_TEXTS = (
+    *("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA"),
+    *("#SPILL!", "#CONNECT!", "#BLOCKED!", "#UNKNOWN!", "#FIELD!", "#CALC!"),
+)
 
 _CELL = re.compile(r"\$?([A-Za-z]{1,3})\$?([1-9][0-9]{0,6})")
 

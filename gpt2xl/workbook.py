@@ -36,7 +36,7 @@ class Workbook:
         self._file = Book()  # the stored values, sheet by sheet, once they are asked for
         self._places: dict[str, list[Rect]] = {}
         self._edited: dict[str, list[Rect]] = {}
-        self.book = Book(characters=characters)
+        self.book = Book(characters=characters, date1904=package.date1904)
         formulas: dict[str, list[FormulaCell]] = {}
         for sheet in package.sheets:
             data = package.read(sheet.name)
@@ -52,6 +52,9 @@ class Workbook:
         for sheet_name, cells in formulas.items():
             for formula in cells:
                 self._add(sheet_name, formula)
+        if any("SUBTOTAL(" in cell.text.upper() for cells in formulas.values() for cell in cells):
+            for sheet in package.sheets:
+                self.book.hide_rows(sheet.name, *package.hidden_rows(sheet.name))
         self.book.mark_fresh()
 
     def _add(self, sheet: str, formula: FormulaCell) -> None:

@@ -17,6 +17,7 @@ from gpt2xl.formula.names import Names
 from gpt2xl.formula.parser import parse
 from gpt2xl.formula.precedents import readings
 from gpt2xl.formula.printer import unparse
+from gpt2xl.formula.subtotals import Uncounted
 from gpt2xl.formula.tree import Missing, Name, Node, Reference, moved
 from gpt2xl.formula.unit import Block, Group
 from gpt2xl.formula.values import Array, TextPool
@@ -24,27 +25,32 @@ from gpt2xl.formula.values import Array, TextPool
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from numpy.typing import NDArray
+
     from gpt2xl.formula.structured import Table
 
 _MODES = ("cell", "array", "fill")
 _SWEEP = 1 << 20
+EPOCH_1904 = 1462  # 1 January 1904 in days from 1900
 
 
 class Book:
     """A workbook's values and formulas.
 
-    ``characters`` is "utf16" where texts are counted as Excel does, "codepoints" as LibreOffice does. Formulas
+    ``characters`` is "utf16" where texts are counted as Excel does, "codepoints" as LibreOffice does; with
+    ``date1904``, day 0 is 1 January 1904 (ECMA-376 part 1, 18.17.4.1). Formulas
     are stale from when they are added until they are computed or `mark_fresh` is called; an edit with `set`
     makes what depends on it stale.
     """
 
-    def __init__(self, characters: str = "utf16") -> None:
+    def __init__(self, characters: str = "utf16", *, date1904: bool = False) -> None:
         if characters not in ("utf16", "codepoints"):
             raise ValueError('characters is "utf16" or "codepoints"')
         self.characters = characters
-        self.pool = TextPool()
+        self.pool = TextPool(EPOCH_1904 if date1904 else 0)
         self._grids: dict[str, Grid] = {}
         self._names = Names()
+        self._uncounted = Uncounted()
         self._blocks: dict[tuple[str, int, int], Block] = {}  # by sheet and first cell
         self._keys: set[tuple[str, ...]] = set()
         self._outlines: dict[str, tuple[str, ...]] = {}
@@ -76,6 +82,14 @@ class Book:
     def grid(self, sheet: str) -> Grid | None:
         """A sheet by name, or None."""
         return self._grids.get(sheet.lower())
+
+    def hide_rows(self, sheet: str, rows: Iterable[int], filtered: Iterable[int]) -> None:
+        """Say which rows of a sheet are hidden, and which of them by a filter: SUBTOTAL leaves them out."""
+        self._uncounted.hide(self.sheet(sheet).name, rows, filtered)
+
+    def uncounted(self, sheet: str, rect: Rect, *, hidden: bool) -> NDArray[np.bool_] | None:
+        """The cells that a SUBTOTAL leaves out; None where it counts all."""
+        return self._uncounted.mask(self._blocks.values(), sheet, rect, hidden=hidden)
 
     def used(self) -> tuple[int, int]:
         """The last row and the last column in use on any sheet."""
@@ -270,6 +284,7 @@ class Book:
 
     def _forget(self) -> None:
         """Drop the graph, but remember which formulas are stale."""
+        self._uncounted.forget()
         if self._graph is None:
             return
         for unit in self._graph.units:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from gpt2xl.a1 import BLANK, Rect
+from gpt2xl.a1 import Rect
 from gpt2xl.formula.values import ExcelError, TextPool, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from gpt2xl.formula.grid import Grid
     from gpt2xl.formula.tree import Node, Reference
@@ -37,6 +38,7 @@ class World(Protocol):
     def grid(self, sheet: str) -> Grid | None: ...
     def name_tree(self, name: str, sheet: str) -> Node | None: ...
     def used(self) -> tuple[int, int]: ...
+    def uncounted(self, sheet: str, rect: Rect, *, hidden: bool) -> NDArray[np.bool_] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,3 @@ def common(run: Callable[[], Value], *codes: Code) -> Code:
         max((code.columns for code in codes), default=1),
         any(code.varies for code in codes),
     )
-
-
-BLANK_VALUE = Value(np.zeros((1, 1, 1)), np.full((1, 1, 1), BLANK, np.uint8))

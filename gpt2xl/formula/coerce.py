@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpt2xl.a1 import BLANK, BOOL, ERROR, NUMBER, TEXT
-from gpt2xl.formula.values import ERRORS, VALUE, Bytes, Floats, Objects, TextPool, Value
+from gpt2xl.formula.datetext import text_date, text_time
+from gpt2xl.formula.values import ERRORS, MISSING, NA, VALUE, Bytes, Floats, Objects, TextPool, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,49 +24,28 @@ if TYPE_CHECKING:
 Errors = Bytes | None
 
 _NUMBER = re.compile(
-    r"""\s*(?P<open>\()?\s*(?P<sign>[-+])?\s*(?P<money>\$)?\s*(?P<sign2>[-+])?
+    r"""\s*(?P<open>\()?\s*(?P<sign>[-+])?\s*(?P<money>[$€£])?\s*(?P<sign2>[-+])?
         (?P<digits>\d{1,3}(?:,\d{3,})+(?:\.\d*)?|\d+\.?\d*|\.\d+)(?P<power>[eE][+-]?\d+)?
-        \s*(?P<percent>%)?\s*(?P<close>\))?\s*""",
+        \s*(?P<percent>[%€])?\s*(?P<close>\))?\s*""",
     re.VERBOSE,
 )
 
 
-def text_to_number(text: str) -> float | None:
-    """The number a text spells ("1", " 1e3 ", "1,234.5", "12%", "$5", "(3)"), or None."""
+def text_to_number(text: str, epoch: int = 0) -> float | None:
+    """The number a text spells ("1", " 1e3 ", "1,234.5", "12%", "$5", "(3)", "2020-01-31"), or None.
+
+    `epoch` is the day from which dates count: 0, or 1462 in a book that counts from 1904.
+    """
     match = _NUMBER.fullmatch(text)
     if match is None or bool(match["open"]) != bool(match["close"]) or (match["sign"] and match["sign2"]):
-        return _date_or_time(text)
+        found = text_date(text)
+        return text_time(text.strip()) if found is None else found - epoch
     number = float(match["digits"].replace(",", "") + (match["power"] or ""))
-    if match["percent"]:
+    if match["percent"] == "%":
         number /= 100
     if not np.isfinite(number):
         return None
     return -number if match["open"] or "-" in (match["sign"], match["sign2"]) else number
-
-
-_DATE = re.compile(r"\s*(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d*)?))?)?\s*")
-_TIME = re.compile(r"\s*(\d{1,4}):(\d{2})(?::(\d{2}(?:\.\d*)?))?\s*(AM|PM|am|pm)?\s*")
-
-
-def _date_or_time(text: str) -> float | None:
-    """ISO dates and times of day, the forms that every locale reads alike, as serial numbers."""
-    from datetime import date
-
-    if match := _DATE.fullmatch(text):
-        try:
-            days = (date(int(match[1]), int(match[2]), int(match[3])) - date(1899, 12, 30)).days
-        except ValueError:
-            return None
-        seconds = int(match[4] or 0) * 3600 + int(match[5] or 0) * 60 + float(match[6] or 0)
-        return days + seconds / 86400
-    if match := _TIME.fullmatch(text):
-        hours = int(match[1])
-        if match[4]:
-            if not 1 <= hours <= 12:
-                return None
-            hours = hours % 12 + (12 if match[4].upper() == "PM" else 0)
-        return (hours * 3600 + int(match[2]) * 60 + float(match[3] or 0)) / 86400
-    return None
 
 
 def number_to_text(number: float) -> str:
@@ -118,7 +98,7 @@ def numbers(pool: TextPool, value: Value) -> tuple[Floats, Errors]:
     if texts.any():
         num = num.copy()
         index, place = np.unique(num[texts], return_inverse=True)
-        read = [text_to_number(text) for text in pool.get(index).tolist()]
+        read = [text_to_number(text, pool.epoch) for text in pool.get(index).tolist()]
         num[texts] = np.array([0.0 if number is None else number for number in read])[place]
         bad = np.array([number is None for number in read])[place]
         if bad.any():
@@ -128,6 +108,23 @@ def numbers(pool: TextPool, value: Value) -> tuple[Floats, Errors]:
     if errors is not None:
         num = np.where(errors != 0, 0.0, num)
     return num, errors
+
+
+def strict_numbers(pool: TextPool, value: Value) -> tuple[Floats, Errors]:
+    """Every cell as a number, but a truth value is `#VALUE!`, and an argument left out `#N/A`."""
+    num, errors = numbers(pool, value)
+    if value.kind is None:
+        return num, errors
+    if value is MISSING:
+        return num, np.full((1, 1, 1), NA.code + 1, np.uint8)
+    truths = value.kinds == BOOL
+    return num, merge(errors, np.where(truths, VALUE.code + 1, 0).astype(np.uint8)) if truths.any() else errors
+
+
+def dates(pool: TextPool, value: Value) -> tuple[Floats, Errors]:
+    """Every cell as a day of the calendar that begins in 1900, whichever the book counts by."""
+    num, errors = numbers(pool, value)
+    return num + pool.epoch, errors
 
 
 def booleans(pool: TextPool, value: Value) -> tuple[NDArray[np.bool_], Errors]:

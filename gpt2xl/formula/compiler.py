@@ -14,7 +14,7 @@ import numpy as np
 from gpt2xl.a1 import TEXT
 from gpt2xl.errors import UnsupportedFunction
 from gpt2xl.formula import operators, values
-from gpt2xl.formula.code import ARRAY, BLANK_VALUE, SCALAR, Code, common, constant, inside, wanted
+from gpt2xl.formula.code import ARRAY, SCALAR, Code, common, constant, inside, wanted
 from gpt2xl.formula.references import References
 from gpt2xl.formula.registry import FUNCTIONS, Special
 from gpt2xl.formula.tree import (
@@ -54,7 +54,7 @@ class Compiler(References):
             case ErrorValue(error):
                 return constant(values.error(error))
             case Missing():
-                return constant(BLANK_VALUE)
+                return constant(values.MISSING)
             case Reference():
                 return self.reference(node, mode)
             case Name():

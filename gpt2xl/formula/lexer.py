@@ -19,7 +19,8 @@ _TOKEN = re.compile(
     rf"""
       (?P<space>[ \t\r\n]+)
     | (?P<string>"(?:[^"]|"")*")
-    | (?P<error>\#(?:NULL!|DIV/0!|VALUE!|REF!|NAME\?|NUM!|N/A|GETTING_DATA))
+    | (?P<error>\#(?:NULL!|DIV/0!|VALUE!|REF!|NAME\?|NUM!|N/A|GETTING_DATA
+        |SPILL!|CONNECT!|BLOCKED!|UNKNOWN!|FIELD!|CALC!))
     | (?P<external>\[[^\]]*\][\w.]*!|'(?:[^'\[]|'')*\[[^\]]*\](?:[^']|'')*'!)
     | (?P<span>[\w.]+:[\w.]+!|'(?:[^':]|'')*:(?:[^']|'')*'!)
     | (?P<sheet>'(?:[^']|'')+'!|(?:{_LETTER})[\w.\\]*!)

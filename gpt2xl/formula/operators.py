@@ -68,7 +68,8 @@ def _arithmetic(compute: Callable[[Any, Any], Any]) -> Operation:
 
 
 def power(pool: TextPool, left: Value, right: Value) -> Value:
-    """`x^y`: 0^0 and a root of a negative number are `#NUM!`, 0 to a negative power is `#DIV/0!`."""
+    """`x^y`: 0^0 and an even root of a negative number are `#NUM!`, 0 to a negative power is `#DIV/0!`; an odd root of
+    a negative number, such as (-8)^(1/3), is real as in Excel."""
     if left.kind is None and right.kind is None and right.num.size == 1 and right.num.item() > 0:
         try:
             return Value(np.power(left.num, right.num))
@@ -83,7 +84,17 @@ def power(pool: TextPool, left: Value, right: Value) -> Value:
         found = np.where(zero, np.where(exponent == 0, NUM.code + 1, DIV0.code + 1), 0).astype(np.uint8)
         errors = merge(errors, found)
         base = np.where(zero, 1.0, base)
+    odd = (base < 0) & _odd_root(exponent)
+    if odd.any():
+        return coerce.guarded(lambda: np.where(odd, -1.0, 1.0) * np.power(np.where(odd, -base, base), exponent), errors)
     return coerce.guarded(lambda: np.power(base, exponent), errors)
+
+
+def _odd_root(exponent: Any) -> Any:
+    """Where an exponent is one part of an odd whole number larger than 1, as nearly as a double can be."""
+    with np.errstate(all="ignore"):
+        parts = np.rint(1.0 / exponent)
+        return (np.abs(parts) > 1) & (np.abs(parts) % 2 == 1) & (exponent == 1.0 / parts)
 
 
 def concatenate(pool: TextPool, left: Value, right: Value) -> Value:

@@ -67,7 +67,11 @@ class References(ABC):
         window = Window.shared(grid, place)
         if place.copies:
             self.peak = max(self.peak, place.rows * place.columns)
-        return Code(window.read, place.rows, place.columns, place.varies)
+        read = window.read
+        beyond = node.rect.size - place.rows * place.columns if node.whole else 0
+        if beyond:
+            return Code(lambda: _within(read(), beyond), place.rows, place.columns, place.varies)
+        return Code(read, place.rows, place.columns, place.varies)
 
     def place(self, node: Reference) -> Placement | None:
         """Where the lanes look; None beyond the edges of a sheet."""
@@ -229,3 +233,10 @@ class References(ABC):
         whole = "columns" if (corners[0], corners[2]) == (1, MAX_ROWS) else ""
         whole = "rows" if (corners[1], corners[3]) == (1, MAX_COLUMNS) else whole
         return Reference(*corners, True, True, True, True, one.sheet, whole)
+
+
+def _within(value: Value, beyond: int) -> Value:
+    """The cells in use of a whole column or row, with the number of those beyond."""
+    cut = Value(value.num, value.kind, value.ranged, value.source)
+    cut.beyond = beyond
+    return cut

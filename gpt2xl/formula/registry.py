@@ -1,9 +1,10 @@
 """The table of functions and the decorators that fill it.
 
-Parameters are spelt one letter each: `n` number, `t` text, `b` truth value, `v` any scalar; `r` a range (a reference
-passes whole, an expression is computed as in an ordinary formula); `a` an array (its expression is
-always computed as in an array formula). A `?` after a letter makes it and what follows optional; `*` at
-the end repeats the last letter, `+` the last two.
+Parameters are spelt one letter each: `n` number; `s` strict number, as the functions that came with Excel's Analysis
+ToolPak take them (a truth value is `#VALUE!`, an argument left out `#N/A`); `d` date, `e` strict date; `t` text, `b`
+truth value, `v` any scalar; `r` a range (a reference passes whole, an expression is computed as in an ordinary
+formula); `a` an array (its expression is always computed as in an array formula). A `?` after a letter makes it and
+what follows optional; `*` at the end repeats the last letter, `+` the last two.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from gpt2xl.formula import coerce
 from gpt2xl.formula.coerce import Errors, merge
 from gpt2xl.formula.operators import align
-from gpt2xl.formula.values import ExcelError, TextPool, Value
+from gpt2xl.formula.values import NUM, ExcelError, TextPool, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +89,7 @@ def elementwise(name: str, parameters: str) -> Callable[[Callable[..., Any]], Ca
     signature = Signature.of(parameters)
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        numeric = set(signature.letters) <= {"n"}
+        numeric = set(signature.letters) <= {"n", "s"}
 
         def apply(context: Context, *values: Value) -> Value:
             if numeric and all(value.kind is None for value in values):
@@ -126,6 +127,9 @@ def _finish(result: Any, errors: Errors) -> Value:
 
 _CONVERT: dict[str, Callable[[TextPool, Value], tuple[Any, Errors]]] = {
     "n": coerce.numbers,
+    "s": coerce.strict_numbers,
+    "d": coerce.dates,
+    "e": lambda pool, value: (coerce.dates(pool, value)[0], coerce.strict_numbers(pool, value)[1]),
     "t": coerce.texts,
     "b": coerce.booleans,
 }
@@ -134,11 +138,13 @@ _CONVERT: dict[str, Callable[[TextPool, Value], tuple[Any, Errors]]] = {
 Result = str | float | bool | ExcelError
 
 
-def per_cell(name: str, parameters: str, *, units: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def per_cell(
+    name: str, parameters: str, *, units: bool = False, dated: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function of scalars written for one cell; it returns a number, text, truth value or `ExcelError`.
 
     With `units`, texts are handed over as sequences of the units that the book counts: UTF-16
-    code units or code points.
+    code units or code points. With `dated`, numbers returned are dates.
     """
     signature = Signature.of(parameters)
 
@@ -159,12 +165,21 @@ def per_cell(name: str, parameters: str, *, units: bool = False) -> Callable[[Ca
             result[:] = [function(*cell) for cell in zip(*flat, strict=True)]
             if units and context.characters == "utf16":
                 result = _over(join_units, result)
+            if dated and context.pool.epoch:
+                result = _over(lambda item: _counted_from(context.pool.epoch, item), result)
             return coerce.from_texts(context.pool, result.reshape(shape), errors)
 
         FUNCTIONS[name] = Function(name, signature, apply, "cells")
         return function
 
     return register
+
+
+def _counted_from(epoch: int, item: Result) -> Result:
+    """A date as the book counts days; one before its first day is `#NUM!`."""
+    if isinstance(item, (str, bool, ExcelError)):
+        return item
+    return item - epoch if item >= epoch else NUM
 
 
 def _over(function: Callable[[Any], Any], array: Any) -> Any:

@@ -73,10 +73,11 @@ class Value:
     A lane is one cell of a filled formula; an array formula has one. ``kind`` is None for pure numbers, else
     an array that broadcasts to the shape of ``num``. ``ranged`` says that the cells come from a reference
     or an array constant: functions over ranges then skip texts and truth values instead of converting them.
-    ``source`` can give the numbers of a plain reference as one contiguous vector, and keeps it.
+    ``source`` can give the numbers of a plain reference as one contiguous vector, and keeps it. ``beyond`` is how many
+    blank cells more a whole column or row has than are held here.
     """
 
-    __slots__ = ("kind", "num", "ranged", "source")
+    __slots__ = ("beyond", "kind", "num", "ranged", "source")
 
     def __init__(
         self, num: NDArray[Any], kind: Bytes | None = None, ranged: bool = False, source: Source | None = None
@@ -85,6 +86,7 @@ class Value:
         self.kind = kind
         self.ranged = ranged
         self.source = source
+        self.beyond = 0
 
     @property
     def kinds(self) -> Bytes:
@@ -109,10 +111,18 @@ def error(what: ExcelError, shape: tuple[int, ...] = (1, 1, 1)) -> Value:
     return Value(np.full(shape, what.code, np.float64), np.full((1, 1, 1), ERROR, np.uint8))
 
 
-class TextPool:
-    """The strings of a book, each kept once and known by its index."""
+# The value of an argument left out between two commas.
+MISSING = Value(np.zeros((1, 1, 1)), np.full((1, 1, 1), BLANK, np.uint8))
 
-    def __init__(self) -> None:
+
+class TextPool:
+    """The strings of a book, each kept once and known by its index.
+
+    ``epoch`` is what dates that texts spell count from: 0, or 1462 where a book's day 0 is 1 January 1904.
+    """
+
+    def __init__(self, epoch: int = 0) -> None:
+        self.epoch = epoch
         self._strings: Objects = np.empty(64, object)
         self._folded = np.full(64, -1, np.int64)
         self._ids: dict[str, int] = {}

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
 from gpt2xl.errors import NameNotFound, WorkbookError
+from gpt2xl.xlsx.hidden import hidden_rows, table_filter
 from gpt2xl.xlsx.save import SheetChanges, save_package
 from gpt2xl.xlsx.sheet import read_sheet
 from gpt2xl.xlsx.strings import read_strings
@@ -94,6 +95,18 @@ class Package:
                         part = self._existing(target, f"a table of sheet `{sheet.name}`")
                         found.append(read_table(archive.read(part), sheet.name))
         return found
+
+    def hidden_rows(self, name: str) -> tuple[list[int], list[int]]:
+        """The hidden rows of a sheet, and those of them that its filter or a table's filter hides."""
+        part = self.sheet(name).part
+        with self._zip(part) as archive:
+            with archive.open(part) as stream:
+                rows, under = hidden_rows(_pieces(stream))
+            places = [under] if under else []
+            for kind, target in self._relations(archive, part).values() if rows else ():
+                found = table_filter(archive.read(self._existing(target, "a table"))) if kind == "table" else None
+                places += [found] if found else []
+        return rows, [row for row in rows if any(place.top <= row <= place.bottom for place in places)]
 
     def save(self, target: str | Path, changes: Mapping[str, SheetChanges]) -> None:
         """Write the workbook to `target` with `changes`, by sheet; everything else stays as it is, byte for byte.

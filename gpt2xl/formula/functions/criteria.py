@@ -14,7 +14,7 @@ from gpt2xl.a1 import BLANK, BOOL, ERROR, ERROR_TEXTS, NUMBER, TEXT
 from gpt2xl.formula import coerce, values
 from gpt2xl.formula.code import Code, Compiling, common, wanted
 from gpt2xl.formula.functions.search import wildcard
-from gpt2xl.formula.operators import align
+from gpt2xl.formula.operators import BINARY, align
 from gpt2xl.formula.precedents import resized
 from gpt2xl.formula.registry import Context, special, whole
 from gpt2xl.formula.tree import Call, Reference
@@ -57,7 +57,7 @@ def matching(pool: TextPool, num: NDArray[np.float64], kind: NDArray[np.uint8], 
         if sign in ("", "="):
             return _equal_number(pool, num, kind, number)
         if sign == "<>":
-            return ~_equal_number(pool, num, kind, number)
+            return (kind != NUMBER) | (num != number)
         return (kind == NUMBER) & compare(num, number)
     special_kind = BOOL if rest.upper() in ("TRUE", "FALSE") else ERROR if rest.upper() in ERROR_TEXTS else TEXT
     if special_kind != TEXT:
@@ -131,7 +131,14 @@ def countifs(context: Context, *pairs: Value) -> Value:
         keys = np.sort(cells.num.ravel())
         count = np.searchsorted(keys, want.num, "right") - np.searchsorted(keys, want.num, "left")
         return Value(count.astype(np.float64))
-    return _conditional(context, pairs, lambda mask, lane: (float(mask.sum()), 0))
+    beyond = max(value.beyond for value in pairs[::2])
+    if not beyond:
+        return _conditional(context, pairs, lambda mask, lane: (float(mask.sum()), 0))
+    blank = Value(np.zeros((1, 1, 1)), np.full((1, 1, 1), BLANK, np.uint8), True)
+    blanks = [value if place % 2 else blank for place, value in enumerate(pairs)]
+    inside = _conditional(context, pairs, lambda mask, lane: (float(mask.sum()), 0))
+    outside = _conditional(context, tuple(blanks), lambda mask, lane: (float(mask.sum()) * beyond, 0))
+    return BINARY["+"](context.pool, inside, outside)
 
 
 @whole("COUNTIF", "rv", "scalars")

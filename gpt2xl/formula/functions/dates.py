@@ -6,17 +6,11 @@ from __future__ import annotations
 from calendar import monthrange
 from datetime import date, timedelta
 
-from gpt2xl.formula import coerce
+from gpt2xl.formula.datetext import serial, text_date
 from gpt2xl.formula.registry import per_cell
 from gpt2xl.formula.values import NUM, VALUE, ExcelError
 
 _LAST = 2_958_465  # 31 December 9999
-
-
-def serial(day: date) -> int:
-    """The number of a day."""
-    number = (day - date(1899, 12, 30)).days
-    return number if number > 60 else number - 1
 
 
 def parts(number: float) -> tuple[int, int, int] | None:
@@ -41,7 +35,7 @@ def _shifted(year: int, month: int, day: int) -> float | ExcelError:
     return float(number) if 0 <= number <= _LAST else NUM
 
 
-@per_cell("DATE", "nnn")
+@per_cell("DATE", "nnn", dated=True)
 def date_(year: float, month: float, day: float) -> float | ExcelError:
     """DATE(year, month, day): years below 1900 count from 1900 (ECMA-376, 18.17.7)."""
     years = int(year)
@@ -50,21 +44,21 @@ def date_(year: float, month: float, day: float) -> float | ExcelError:
     return _shifted(years + 1900 if years < 1900 else years, int(month), int(day))
 
 
-@per_cell("YEAR", "n")
+@per_cell("YEAR", "d")
 def year(number: float) -> float | ExcelError:
     """YEAR(date) (ECMA-376, 18.17.7)."""
     found = parts(number)
     return NUM if found is None else float(found[0])
 
 
-@per_cell("MONTH", "n")
+@per_cell("MONTH", "d")
 def month(number: float) -> float | ExcelError:
     """MONTH(date) (ECMA-376, 18.17.7)."""
     found = parts(number)
     return NUM if found is None else float(found[1])
 
 
-@per_cell("DAY", "n")
+@per_cell("DAY", "d")
 def day(number: float) -> float | ExcelError:
     """DAY(date) (ECMA-376, 18.17.7)."""
     found = parts(number)
@@ -103,7 +97,7 @@ def time(hours: float, minutes: float, seconds: float) -> float | ExcelError:
     return NUM if total < 0 else total % 86400 / 86400
 
 
-@per_cell("WEEKDAY", "nn?")
+@per_cell("WEEKDAY", "dn?")
 def weekday(number: float, kind: float = 1) -> float | ExcelError:
     """WEEKDAY(date, [type]): 1 from Sunday, 2 from Monday, 3 from Monday as 0, 11 to 17 from Monday on
     (ECMA-376, 18.17.7)."""
@@ -117,7 +111,7 @@ def weekday(number: float, kind: float = 1) -> float | ExcelError:
     return NUM if first is None else float((sunday - first) % 7 + 1)
 
 
-@per_cell("EDATE", "nn")
+@per_cell("EDATE", "es", dated=True)
 def edate(number: float, months: float) -> float | ExcelError:
     """EDATE(date, months): the same day, or the last of a shorter month (ECMA-376, 18.17.7)."""
     found = parts(number)
@@ -130,24 +124,28 @@ def edate(number: float, months: float) -> float | ExcelError:
     return _shifted(years, index + 1, min(found[2], monthrange(years, index + 1)[1]))
 
 
-@per_cell("EOMONTH", "nn")
+@per_cell("EOMONTH", "es", dated=True)
 def eomonth(number: float, months: float) -> float | ExcelError:
     """EOMONTH(date, months): the last day of the month (ECMA-376, 18.17.7)."""
     found = parts(number)
     if found is None:
         return NUM
-    following = _shifted(found[0], found[1] + int(months) + 1, 1)
-    return following if isinstance(following, ExcelError) else following - 1
+    years, index = divmod(found[0] * 12 + found[1] - 1 + int(months), 12)
+    if not 1900 <= years <= 9999:
+        return NUM
+    return _shifted(years, index + 1, 29 if (years, index) == (1900, 1) else monthrange(years, index + 1)[1])
 
 
-@per_cell("DAYS", "nn")
-def days(end: float, start: float) -> float:
+@per_cell("DAYS", "dd")
+def days(end: float, start: float) -> float | ExcelError:
     """DAYS(end, start) (Microsoft, DAYS)."""
+    if not (0 <= int(end) <= _LAST and 0 <= int(start) <= _LAST):
+        return NUM
     return float(int(end) - int(start))
 
 
-@per_cell("DATEVALUE", "t")
+@per_cell("DATEVALUE", "t", dated=True)
 def datevalue(text: str) -> float | ExcelError:
-    """DATEVALUE(text): dates as 2020-01-31 (ECMA-376, 18.17.7)."""
-    number = coerce.text_to_number(text) if "-" in text.strip()[1:] else None
+    """DATEVALUE(text): dates that every locale reads alike (ECMA-376, 18.17.7)."""
+    number = text_date(text)
     return VALUE if number is None else float(int(number))

@@ -96,7 +96,7 @@ def arabic(text: str) -> float | ExcelError:
     values = [_ROMAN.get(letter, 0) for letter in word.lstrip("-")]
     if not all(values):
         return VALUE
-    pairs = zip(values, [*values[1:], 0], strict=True)
+    pairs = zip(values, [*values, 0][1:], strict=True)
     return sign * sum(-value if value < following else value for value, following in pairs)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -11,6 +12,7 @@ import numpy as np
 
 from gpt2xl.a1 import BOOL, TEXT
 from gpt2xl.formula import coerce
+from gpt2xl.formula.operators import align
 from gpt2xl.formula.registry import Context, per_cell, whole
 from gpt2xl.formula.values import VALUE, ExcelError, Value
 
@@ -22,8 +24,11 @@ _PIECE = re.compile(
 )
 
 
-def format_number(number: float, pattern: str) -> str | None:
-    """A number in a format such as "#,##0.00", "0.0E+00" or "yyyy-mm-dd"; None if the format cannot show it."""
+def format_number(number: float, pattern: str, epoch: int = 0) -> str | None:
+    """A number in a format such as "#,##0.00", "0.0E+00" or "yyyy-mm-dd"; None if the format cannot show it.
+
+    `epoch` is the day from which dates count: 0, or 1462 in a book that counts from 1904.
+    """
     sections = _sections(pattern)
     if len(sections) > 1 and number < 0:
         section, number = sections[1], -number
@@ -34,13 +39,30 @@ def format_number(number: float, pattern: str) -> str | None:
     pieces = _pieces(section)
     kinds = {kind for kind, _ in pieces}
     if "general" in kinds:
-        return "".join(coerce.number_to_text(number) if kind == "general" else text for kind, text in pieces)
+        return "".join(general(number) if kind == "general" else text for kind, text in pieces)
     if "date" in kinds or "ampm" in kinds:
-        return _date(number, pieces)
+        return None if "digit" in kinds else _date(number + epoch, pieces)
     if "digit" not in kinds:
         sign = "-" if number < 0 and len(sections) == 1 and pieces else ""
-        return sign + "".join(coerce.number_to_text(number) if kind == "text" else text for kind, text in pieces)
+        return sign + "".join(general(abs(number)) if kind == "text" else text for kind, text in pieces)
     return _decimal(number, pieces)
+
+
+def general(number: float) -> str:
+    """The format General: as many digits as eleven places hold, else six digits and a power of ten (ECMA-376 part 1,
+    18.8.30)."""
+    size = abs(number)
+    if size == 0:
+        return "0"
+    decimals = 9 if size < 1 else max(0, 9 - int(math.log10(size)))
+    plain = f"{size:.{decimals}f}"
+    plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
+    # A small number is written plainly only if that loses none of its digits.
+    if size >= 1e11 or (size < 1e-4 and float(plain) != size):
+        mantissa, power = f"{size:.5E}".split("E")
+        mantissa = mantissa.rstrip("0").rstrip(".")
+        plain = f"{mantissa}E{power[0]}{power[1:].zfill(2)}"
+    return ("-" if number < 0 else "") + plain
 
 
 @lru_cache(maxsize=256)
@@ -192,8 +214,6 @@ def _date(number: float, pieces: list[tuple[str, str]]) -> str | None:
 @whole("TEXT", "vv", "cells")
 def text(context: Context, value: Value, pattern: Value) -> Value:
     """TEXT(value, format) (ECMA-376, 18.17.7)."""
-    from gpt2xl.formula.operators import align
-
     value, pattern = align(value, pattern)
     patterns, pattern_errors = coerce.texts(context.pool, pattern)
     errors = coerce.merge(coerce.errors_of(value), pattern_errors)
@@ -220,7 +240,7 @@ def _shown(context: Context, number: float, kind: int, pattern: str) -> str | Ex
         number = read
     if pattern == "":
         return ""
-    result = format_number(number, pattern)
+    result = format_number(number, pattern, context.pool.epoch)
     return VALUE if result is None else result
 
 

@@ -54,9 +54,11 @@ _parity("ISODD", "ECMA-376, 18.17.7", 1.0)
 
 @special("ISREF", "v")
 def isref(compiler: Compiling, node: Call, mode: int) -> Code:
-    """ISREF(value): whether the argument is written as a reference (ECMA-376, 18.17.7)."""
+    """ISREF(value): whether the argument is a reference, as written or by INDEX (ECMA-376, 18.17.7)."""
     argument = node.arguments[0]
     holds = isinstance(argument, Reference) or (isinstance(argument, Binary) and argument.operator in ":, ")
+    if isinstance(argument, Call) and argument.name == "INDEX":
+        return compiler.compile(Call("NOT", (Call("ISERROR", (argument,)),)), mode)
     if isinstance(argument, Name):
         holds = isinstance(compiler.world.name_tree(argument.name, argument.sheet or compiler.scope.sheet), Reference)
     return constant(Value(np.full((1, 1, 1), float(holds)), BOOLS))
@@ -87,7 +89,7 @@ def na(context: Context) -> Value:
 
 @whole("ERROR.TYPE", "v", "cells")
 def error_type(context: Context, value: Value) -> Value:
-    """ERROR.TYPE(error): 1 for `#NULL!` to 8 for `#GETTING_DATA`; `#N/A` for what is no error (ECMA-376, 18.17.7)."""
+    """ERROR.TYPE(error): 1 for `#NULL!` to 14 for `#CALC!`; `#N/A` for what is no error (ECMA-376, 18.17.7)."""
     wrong = value.kinds == ERROR
     errors = np.where(wrong, 0, NA.code + 1).astype(np.uint8)
     return coerce.with_errors(np.where(wrong, value.num + 1, 0.0), None, errors if errors.any() else None)

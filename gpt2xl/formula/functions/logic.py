@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpt2xl.a1 import BLANK, BOOL, ERROR, NUMBER
+from gpt2xl.a1 import BLANK, BOOL, ERROR, NUMBER, TEXT
 from gpt2xl.formula import coerce, values
 from gpt2xl.formula.code import ARRAY, SCALAR, Code, Compiling, common, constant
 from gpt2xl.formula.coerce import Errors, merge
@@ -117,14 +117,16 @@ def ifs(compiler: Compiling, node: Call, mode: int) -> Code:
 
 
 def _truths(context: Context, arguments: tuple[Value, ...], combine: Callable[..., Any]) -> Value:
-    """AND, OR, XOR: numbers and truth values of ranges, converted scalars; none at all is `#VALUE!`."""
+    """AND, OR, XOR: numbers and truth values of ranges, converted scalars but for ""; none at all is `#VALUE!`."""
     errors: Errors = None
     result: Any = None
     counted = np.zeros(1, np.int64)
     for value in arguments:
         if is_scalar(value) and value.kind is not None:
+            empty = (value.kinds == TEXT) & (value.num == 0)
             mask, wrong_here = coerce.booleans(context.pool, value)
-            truth, valid = flat(mask), flat(np.broadcast_to(value.kinds != BLANK, mask.shape))
+            wrong_here = None if wrong_here is None else np.where(empty, 0, wrong_here).astype(np.uint8)
+            truth, valid = flat(mask), flat(np.broadcast_to((value.kinds != BLANK) & ~empty, mask.shape))
             found = None if wrong_here is None else np.broadcast_to(wrong_here, mask.shape)[:, 0, 0]
         else:
             kinds = value.kinds

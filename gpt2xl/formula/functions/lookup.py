@@ -111,6 +111,8 @@ def _table_lookup(
     context: Context, sought: Value, table: Value, which: Value, approximate: Value | None, axis: int
 ) -> Value:
     """VLOOKUP (axis 1) and HLOOKUP (axis 2)."""
+    if not table.ranged and table.num.shape[1:] == (1, 1) and table.kind is not None:
+        return coerce.with_errors(np.zeros((1, 1, 1)), None, wrong(table.kinds != ERROR, VALUE))
     keys = table.num[:, :, 0] if axis == 1 else table.num[:, 0, :]
     kinds = table.kinds[:, :, 0] if axis == 1 else table.kinds[:, 0, :]
     vector = Value(np.ascontiguousarray(keys)[:, np.newaxis], None if table.kind is None else kinds[:, np.newaxis])
@@ -266,6 +268,8 @@ def _position(name: str, down: bool, source: str) -> None:
             if place is None:
                 return constant(values.error(REF))
             first, count = (place.top, place.rows) if down else (place.left, place.columns)
+            if found.whole == ("columns" if down else "rows"):
+                count = MAX_ROWS if down else MAX_COLUMNS
             if mode != ARRAY:
                 count = 1
             elif count > 1:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from gpt2xl.a1 import TEXT
+from gpt2xl.a1 import BLANK
 from gpt2xl.formula import coerce, operators
 from gpt2xl.formula.coerce import Errors, merge
-from gpt2xl.formula.functions.ranges import by_lane, first_error, joined, wrong
+from gpt2xl.formula.functions.ranges import by_lane, first_error, flat, wrong
 from gpt2xl.formula.registry import Context, alias, elementwise, whole
 from gpt2xl.formula.values import DIV0, NUM, VALUE, Value
 
@@ -94,7 +94,7 @@ def mod(x: Numbers, divisor: Numbers) -> Numbers:
     return np.mod(x, np.where(divisor == 0, 1.0, divisor)), zero
 
 
-@elementwise("QUOTIENT", "nn")
+@elementwise("QUOTIENT", "ss")
 def quotient(x: Numbers, divisor: Numbers) -> Numbers:
     """QUOTIENT(number, divisor) (ECMA-376, 18.17.7)."""
     zero = wrong(divisor == 0, DIV0)
@@ -192,7 +192,7 @@ def floor(x: Numbers, step: Numbers) -> Numbers:
     return _multiple(x, step, np.floor), errors
 
 
-@elementwise("MROUND", "nn")
+@elementwise("MROUND", "ss")
 def mround(x: Numbers, step: Numbers) -> Numbers:
     """MROUND(number, multiple): both of one sign (ECMA-376, 18.17.7)."""
     return _multiple(x, step, _half_away), wrong(x * step < 0, NUM)
@@ -207,7 +207,7 @@ def _each(function: Any, *arrays: Any) -> Any:
     return result.reshape(arrays[0].shape)
 
 
-@elementwise("ERF", "nn?")
+@elementwise("ERF", "ss?")
 def erf(lower: Numbers, upper: Numbers = None) -> Numbers:
     """ERF(lower, [upper]) (ECMA-376, 18.17.7)."""
     first = _each(math.erf, lower)
@@ -217,7 +217,7 @@ def erf(lower: Numbers, upper: Numbers = None) -> Numbers:
 alias("ERF.PRECISE", "ERF")
 
 
-@elementwise("ERFC", "n")
+@elementwise("ERFC", "s")
 def erfc(x: Numbers) -> Numbers:
     """ERFC(number) (ECMA-376, 18.17.7)."""
     return _each(math.erfc, x)
@@ -249,24 +249,35 @@ def gammaln(x: Numbers) -> Numbers:
 
 @whole("GCD", "r*")
 def gcd(context: Context, *arguments: Value) -> Value:
-    """GCD(number1, ...): a text is `#VALUE!` (ECMA-376, 18.17.7)."""
+    """GCD(number1, ...): texts are numbers or `#VALUE!`, truth values `#VALUE!` (ECMA-376, 18.17.7)."""
     return _integers(context, arguments, math.gcd)
 
 
 @whole("LCM", "r*")
 def lcm(context: Context, *arguments: Value) -> Value:
-    """LCM(number1, ...): a text is `#VALUE!` (ECMA-376, 18.17.7)."""
+    """LCM(number1, ...): as GCD; a blank in a range is 0 (ECMA-376, 18.17.7)."""
     return _integers(context, arguments, math.lcm)
 
 
 def _integers(context: Context, arguments: tuple[Value, ...], function: Any) -> Value:
-    found = joined(context, arguments)
-    num = found.filled(0.0 if function is math.gcd else 1.0)
-    errors = found.errors
+    """A function of whole numbers; single blank cells do not count, and below 2^53 everything is."""
+    errors: Errors = None
+    lanes = max(len(value.num) for value in arguments)
+    numbers: list[list[float]] = [[] for _ in range(lanes)]
     for value in arguments:
-        errors = merge(errors, wrong((value.kinds == TEXT).any(axis=(1, 2)), VALUE))
-    errors = merge(errors, wrong((num < 0).any(axis=1), NUM))
-    return by_lane([float(function(*(abs(int(n)) for n in lane))) for lane in num.tolist()], errors)
+        num, found = coerce.strict_numbers(context.pool, value)
+        if found is not None:
+            rows = np.broadcast_to(found, num.shape).reshape(len(num), -1)
+            errors = merge(errors, rows[np.arange(len(rows)), (rows != 0).argmax(axis=1)])
+        single = value.num.shape[1:] == (1, 1)
+        valid = flat((value.kinds != BLANK) | (not single))
+        for lane in range(lanes):
+            own = lane if len(num) > 1 else 0
+            numbers[lane] += flat(num)[own][valid[own]].tolist()
+    errors = merge(errors, wrong([not lane for lane in numbers], VALUE))
+    errors = merge(errors, wrong([any(not 0 <= n < 2**53 for n in lane) for lane in numbers], NUM))
+    result = [function(*(int(n) for n in lane)) if all(0 <= n < 2**53 for n in lane) else 0 for lane in numbers]
+    return by_lane([float(n) if n < 2**53 else math.nan for n in result], errors)
 
 
 @whole("MMULT", "aa", "array")

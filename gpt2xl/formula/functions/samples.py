@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpt2xl.a1 import BOOL, NUMBER, TEXT
-from gpt2xl.formula import values
-from gpt2xl.formula.code import Code, Compiling, constant
+from gpt2xl.a1 import BLANK, BOOL, NUMBER, TEXT
+from gpt2xl.formula import coerce, values
+from gpt2xl.formula.code import RANGE, SCALAR, Code, Compiling, SingleLanes, constant
 from gpt2xl.formula.coerce import merge
 from gpt2xl.formula.functions.ranges import by_lane, first_error, flat, is_scalar, joined, wrong
 from gpt2xl.formula.registry import FUNCTIONS, Context, Function, alias, elementwise, special, whole
-from gpt2xl.formula.tree import Binary, Call, Node, Number
-from gpt2xl.formula.values import DIV0, NA, NUM, VALUE, Value
+from gpt2xl.formula.tree import Binary, Call, Node
+from gpt2xl.formula.values import DIV0, NA, NUM, VALUE, ExcelError, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from gpt2xl.a1 import Rect
 
 
 def _with_texts(name: str, plain: str) -> None:
@@ -162,14 +164,40 @@ _SUBTOTALS = ["AVERAGE", "COUNT", "COUNTA", "MAX", "MIN", "PRODUCT", "STDEV", "S
 
 @special("SUBTOTAL", "vr*")
 def subtotal(compiler: Compiling, node: Call, mode: int) -> Code:
-    """SUBTOTAL(function, range1, ...): the function by its number, 1 to 11 or 101 to 111, written as a number; filters
-    are not known here, and other SUBTOTALs among the cells are not left out (ECMA-376, 18.17.7)."""
-    which = node.arguments[0]
-    number = which.value if isinstance(which, Number) else 0.0
-    place = int(number) - (100 if number > 100 else 0)
-    if not 1 <= place <= len(_SUBTOTALS):
-        return constant(values.error(VALUE))
-    return compiler.compile(Call(_SUBTOTALS[place - 1], node.arguments[1:]), mode)
+    """SUBTOTAL(function, range1, ...): the function by its number; without rows that a filter hides and without other
+    subtotals, from 101 on without any hidden rows (ECMA-376, 18.17.7)."""
+    if compiler.scope.lanes != (1, 1):
+        raise SingleLanes
+    world, which = compiler.world, compiler.compile(node.arguments[0], SCALAR).run
+    ranges: list[tuple[str, Rect, Callable[[], Value]]] = []
+    for argument in node.arguments[1:]:
+        found = compiler.static(argument)
+        place = None if isinstance(found, ExcelError) else compiler.place(found)
+        if isinstance(found, ExcelError) or place is None:
+            return constant(values.error(found if isinstance(found, ExcelError) else values.REF))
+        ranges.append((found.sheet or compiler.scope.sheet, place.bounding, compiler.compile(argument, RANGE).run))
+
+    def run() -> Value:
+        num, errors = coerce.numbers(world.pool, which())
+        if errors is not None:
+            return coerce.with_errors(num, None, errors)
+        number = int(num.flat[0])
+        hidden = number > 100
+        if not 1 <= number - 100 * hidden <= len(_SUBTOTALS):
+            return values.error(VALUE)
+        function = FUNCTIONS[_SUBTOTALS[number - 100 * hidden - 1]]
+        assert isinstance(function, Function)
+        counted = (_without(cells(), world.uncounted(sheet, rect, hidden=hidden)) for sheet, rect, cells in ranges)
+        return function.apply(world, *counted)
+
+    return Code(run)
+
+
+def _without(value: Value, mask: Any) -> Value:
+    """A range with blanks where the mask holds."""
+    if mask is None:
+        return value
+    return Value(np.where(mask, 0.0, value.num), np.where(mask, BLANK, value.kinds).astype(np.uint8), True)
 
 
 @special("SWITCH", "vvv*")

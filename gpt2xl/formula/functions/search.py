@@ -136,9 +136,9 @@ def wildcard(text: str) -> re.Pattern[str]:
     pattern, place = "", 0
     while place < len(text):
         letter = text[place]
-        if letter == "~" and place + 1 < len(text) and text[place + 1] in "*?~":
+        if letter == "~":
             place += 1
-            pattern += re.escape(text[place])
+            pattern += re.escape(text[place : place + 1])
         else:
             pattern += {"*": ".*", "?": "."}.get(letter, re.escape(letter))
         place += 1

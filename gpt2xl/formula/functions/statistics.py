@@ -96,7 +96,7 @@ def counta(context: Context, *arguments: Value) -> Value:
 def countblank(context: Context, value: Value) -> Value:
     """COUNTBLANK(range): blanks and empty texts (ECMA-376, 18.17.7)."""
     kinds = value.kinds
-    return by_lane(flat((kinds == BLANK) | ((kinds == TEXT) & (value.num == 0))).sum(axis=1), None)
+    return by_lane(flat((kinds == BLANK) | ((kinds == TEXT) & (value.num == 0))).sum(axis=1) + value.beyond, None)
 
 
 @whole("AVERAGE", "r*")
@@ -338,11 +338,11 @@ def sumproduct(context: Context, *arguments: Value) -> Value:
 def _pairs(name: str, source: str, combine: Any) -> None:
     def apply(context: Context, first: Value, second: Value) -> Value:
         errors = merge(first_error(first), first_error(second))
-        if first.num.shape[1:] != second.num.shape[1:]:
+        if first.num[0].size != second.num[0].size:
             return by_lane(np.zeros(1), np.full(1, NA.code + 1, np.uint8))
-        both = (first.kinds == NUMBER) & (second.kinds == NUMBER)
+        both = flat(first.kinds == NUMBER) & flat(second.kinds == NUMBER)
         with np.errstate(all="ignore"):
-            return by_lane(np.where(both, combine(first.num, second.num), 0.0).sum(axis=(1, 2)), errors)
+            return by_lane(np.where(both, combine(flat(first.num), flat(second.num)), 0.0).sum(axis=1), errors)
 
     apply.__doc__ = f"{name}(array_x, array_y): pairs of numbers only ({source})."
     whole(name, "aa")(apply)

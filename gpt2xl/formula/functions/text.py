@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from gpt2xl.a1 import BOOL
 from gpt2xl.formula import coerce, values
-from gpt2xl.formula.functions.ranges import first_error
+from gpt2xl.formula.functions.ranges import first_error, wrong
 from gpt2xl.formula.functions.search import wildcard
 from gpt2xl.formula.registry import Context, join_units, per_cell, whole
 from gpt2xl.formula.values import VALUE, ExcelError, Value
@@ -172,11 +173,13 @@ def unichar(number: float) -> str | ExcelError:
     return values.NA if 0xD800 <= point <= 0xDFFF else chr(point)
 
 
-@per_cell("VALUE", "t")
-def value(text: str) -> float | ExcelError:
-    """VALUE(text) (ECMA-376, 18.17.7)."""
-    number = coerce.text_to_number(text)
-    return VALUE if number is None else number
+@whole("VALUE", "v", "cells")
+def value(context: Context, text: Value) -> Value:
+    """VALUE(text): a truth value is `#VALUE!` (ECMA-376, 18.17.7)."""
+    num, errors = coerce.numbers(context.pool, text)
+    if text.kind is not None:
+        errors = coerce.merge(errors, wrong(text.kinds == BOOL, VALUE))
+    return Value(num) if errors is None else coerce.with_errors(num, None, errors)
 
 
 @per_cell("CONCATENATE", "t*")
@@ -188,20 +191,27 @@ def concatenate(*texts: str) -> str:
 @whole("CONCAT", "r*")
 def concat(context: Context, *arguments: Value) -> Value:
     """CONCAT(text1, ...): all cells of ranges, row by row (Microsoft, CONCAT)."""
-    return _joined(context, "", False, arguments)
+    return _joined(context, [""], [False], arguments, None)
 
 
 @whole("TEXTJOIN", "vvr*")
 def textjoin(context: Context, between: Value, skip: Value, *arguments: Value) -> Value:
     """TEXTJOIN(delimiter, ignore_empty, text1, ...) (Microsoft, TEXTJOIN)."""
-    texts, _ = coerce.texts(context.pool, between)
-    empty, _ = coerce.booleans(context.pool, skip)
-    return _joined(context, str(texts.flat[0]), bool(empty.flat[0]), arguments)
+    marks, errors = coerce.texts(context.pool, between)
+    empty, more = coerce.booleans(context.pool, skip)
+    errors = coerce.merge(errors, more)
+    lanes = np.zeros(max(len(value.num) for value in (between, skip, *arguments)))
+    found = None if errors is None else errors[:, 0, 0] + lanes.astype(np.uint8)
+    firsts = [np.broadcast_to(array[:, 0, 0], lanes.shape).tolist() for array in (marks, empty)]
+    return _joined(context, firsts[0], firsts[1], arguments, found)
 
 
-def _joined(context: Context, between: str, skip: bool, arguments: tuple[Value, ...]) -> Value:
-    lanes = max(len(argument.num) for argument in arguments)
-    errors: coerce.Errors = None
+def _joined(
+    context: Context, between: list[str], skip: list[bool], arguments: tuple[Value, ...], errors: coerce.Errors
+) -> Value:
+    """The texts of all cells with something between them, lane by lane."""
+    lanes = max(len(between), *(len(argument.num) for argument in arguments))
+    between, skip = between * (lanes // len(between)), skip * (lanes // len(skip))
     words: list[list[str]] = [[] for _ in range(lanes)]
     for argument in arguments:
         errors = coerce.merge(errors, first_error(argument))
@@ -210,6 +220,9 @@ def _joined(context: Context, between: str, skip: bool, arguments: tuple[Value, 
         for lane in range(lanes):
             words[lane] += rows[lane if len(rows) > 1 else 0]
     result = np.empty(lanes, object)
-    result[:] = [join_units(between.join(word for word in row if word or not skip)) for row in words]
+    result[:] = [
+        join_units(mark.join(word for word in row if word or not empty))
+        for mark, empty, row in zip(between, skip, words, strict=True)
+    ]
     found = None if errors is None else errors.reshape(-1, 1, 1)
     return coerce.from_texts(context.pool, result.reshape(-1, 1, 1), found)

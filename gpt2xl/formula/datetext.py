@@ -1,0 +1,66 @@
+"""Texts that spell dates and times, as serial numbers (ECMA-376 part 1, 18.17.4).
+
+Only what every English locale reads alike: 2020-01-31, 2020/1/31, 31-Jan-2020, 31 January 20, Jan 31, 2020, with or
+without a time of day. What 1/2/2020 means depends on the computer that reads it; it is no date here.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_FULL = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november")
+_NAMES = {name: number for names in (_MONTHS, (*_FULL, "december")) for number, name in enumerate(names, 1)}
+_TIME = r"(?P<hour>\d{1,4}):(?P<minute>\d{1,2})(?::(?P<second>\d{1,2}(?:\.\d*)?))?(?:\s+(?P<half>AM|PM))?"
+_DATES = (
+    r"(?P<year>\d{4})(?P<mark>[-/])(?P<month>\d{1,2})(?P=mark)(?P<day>\d{1,2})",
+    r"(?P<day>\d{1,2})(?P<mark>[- ])(?P<name>[A-Z]{3,9})(?P=mark)(?P<year>\d{4}|\d\d)",
+    r"(?P<name>[A-Z]{3,9}) (?P<day>\d{1,2}), ?(?P<year>\d{4}|\d\d)",
+)
+_PATTERNS = [re.compile(rf"{day}(?:[ T]+{_TIME})?", re.IGNORECASE) for day in _DATES]
+_TIME_ALONE = re.compile(_TIME, re.IGNORECASE)
+
+
+def serial(day: date) -> int:
+    """The number of a day; 29 February 1900, which never was, is day 60."""
+    number = (day - date(1899, 12, 30)).days
+    return number if number > 60 else number - 1
+
+
+def text_date(text: str) -> float | None:
+    """The serial number of a text that spells a date, with or without a time; None for any other."""
+    for pattern in _PATTERNS:
+        if match := pattern.fullmatch(text):
+            part = match.groupdict()
+            month = _NAMES.get(part["name"].lower()) if part.get("name") else int(part["month"])
+            time = _time(part) if part["hour"] else 0.0
+            year, day = int(part["year"]), int(part["day"])
+            if month is None or time is None or (part["hour"] and int(part["hour"]) > 23):
+                return None
+            if year < 100:  # Microsoft: 00 to 29 are 2000 to 2029
+                year += 2000 if year < 30 else 1900
+            if (year, month, day) == (1900, 2, 29):
+                return 60 + time
+            try:
+                return serial(date(year, month, day)) + time if year >= 1900 else None
+            except ValueError:
+                return None
+    return None
+
+
+def text_time(text: str) -> float | None:
+    """The part of a day that a text such as "12:30" or "1:15 PM" spells; None for any other."""
+    match = _TIME_ALONE.fullmatch(text)
+    return None if match is None else _time(match.groupdict())
+
+
+def _time(part: dict[str, str]) -> float | None:
+    hours = int(part["hour"])
+    if part["half"]:
+        if not 1 <= hours <= 12:
+            return None
+        hours = hours % 12 + (12 if part["half"].upper() == "PM" else 0)
+    if int(part["minute"]) > 59:
+        return None
+    return (hours * 3600 + int(part["minute"]) * 60 + float(part["second"] or 0)) / 86400
