@@ -41,7 +41,8 @@ class Workbook:
         for sheet in package.sheets:
             data = package.read(sheet.name)
             rect = data.rect
-            grid = self.book.add_sheet(sheet.name, rows=rect.bottom if rect else 0, columns=rect.right if rect else 0)
+            dense = rect is not None and data.sparse is None
+            grid = self.book.add_sheet(sheet.name, *((rect.bottom, rect.right) if rect and dense else (0, 0)))
             for place, num, kind, text in data.blocks():
                 grid.put(place, Array(num, kind if kind.any() else None, text))
             formulas[sheet.name] = data.formulas

@@ -1,7 +1,7 @@
 """Texts that spell dates and times, as serial numbers (ECMA-376 part 1, 18.17.4).
 
-Only what every English locale reads alike: 2020-01-31, 2020/1/31, 31-Jan-2020, 31 January 20, Jan 31, 2020, with or
-without a time of day. What 1/2/2020 means depends on the computer that reads it; it is no date here.
+Only what every English locale reads alike: 2020-01-31, 2020/1/31, 31-Jan-2020, 31 January 20, with or without a time of
+day. What 1/2/2020 means depends on the computer that reads it; it is no date here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ _TIME = r"(?P<hour>\d{1,4}):(?P<minute>\d{1,2})(?::(?P<second>\d{1,2}(?:\.\d*)?)
 _DATES = (
     r"(?P<year>\d{4})(?P<mark>[-/])(?P<month>\d{1,2})(?P=mark)(?P<day>\d{1,2})",
     r"(?P<day>\d{1,2})(?P<mark>[- ])(?P<name>[A-Z]{3,9})(?P=mark)(?P<year>\d{4}|\d\d)",
-    r"(?P<name>[A-Z]{3,9}) (?P<day>\d{1,2}), ?(?P<year>\d{4}|\d\d)",
 )
 _PATTERNS = [re.compile(rf"{day}(?:[ T]+{_TIME})?", re.IGNORECASE) for day in _DATES]
 _TIME_ALONE = re.compile(_TIME, re.IGNORECASE)
@@ -36,7 +35,7 @@ def text_date(text: str) -> float | None:
             month = _NAMES.get(part["name"].lower()) if part.get("name") else int(part["month"])
             time = _time(part) if part["hour"] else 0.0
             year, day = int(part["year"]), int(part["day"])
-            if month is None or time is None or (part["hour"] and int(part["hour"]) > 23):
+            if month is None or time is None:
                 return None
             if year < 100:  # Microsoft: 00 to 29 are 2000 to 2029
                 year += 2000 if year < 30 else 1900

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from xml.etree import ElementTree as ET
 
-_TAG = re.compile(rb"<(?:\w+:)?(?:row\b[^>]*|autoFilter\b[^>]*|filterColumn\b)")
+_TAG = re.compile(rb"<(?:\w+:)?(row|autoFilter|filterColumn)\b([^>]*)")
 _NUMBER = re.compile(rb"""\sr=["'](\d+)""")
 _HIDDEN = re.compile(rb"""\shidden=["'](?:1|true)["']""")
 _REF = re.compile(rb"""\sref=["']([^"']+)""")
@@ -23,22 +23,22 @@ def hidden_rows(pieces: Iterable[bytes]) -> tuple[list[int], Rect | None]:
     rows: list[int] = []
     row = 0
     filtered = under = None
-    for tag in _tags(pieces):
-        name = tag.lstrip(b"<").rpartition(b":")[2] if tag[:20].count(b":") else tag[1:]
-        if name.startswith(b"row"):
-            number = _NUMBER.search(tag)
+    for name, attributes in _tags(pieces):
+        if name == b"row":
+            number = _NUMBER.search(attributes)
             row = int(number[1]) if number else row + 1
-            if _HIDDEN.search(tag):
+            if _HIDDEN.search(attributes):
                 rows.append(row)
-        elif name.startswith(b"autoFilter"):
-            ref = _REF.search(tag)
+        elif name == b"autoFilter":
+            ref = _REF.search(attributes)
             under = Rect.parse(ref[1].decode()) if ref else None
         else:
             filtered = under
     return rows, filtered
 
 
-def _tags(pieces: Iterable[bytes]) -> Iterable[bytes]:
+def _tags(pieces: Iterable[bytes]) -> Iterable[tuple[bytes, bytes]]:
+    """Names and attributes of the start tags of rows and filters."""
     rest = b""
     for piece in pieces:
         text = rest + piece

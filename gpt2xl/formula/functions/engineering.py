@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gpt2xl.formula import coerce
-from gpt2xl.formula.registry import per_cell
-from gpt2xl.formula.values import NUM, VALUE, ExcelError
+import numpy as np
+
+from gpt2xl.a1 import BOOL
+from gpt2xl.formula import coerce, values
+from gpt2xl.formula.operators import align
+from gpt2xl.formula.registry import Context, per_cell, whole
+from gpt2xl.formula.values import NUM, VALUE, ExcelError, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MOST = 1 << 48
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_ROMAN = {"M": 1000, "CM": 900, "D": 500, "CD": 400, "C": 100, "XC": 90, "L": 50, "XL": 40, "X": 10, "IX": 9}
-_ROMAN |= {"V": 5, "IV": 4, "I": 1}
+_ROMAN = {"M": 1000, "D": 500, "C": 100, "L": 50, "X": 10, "V": 5, "I": 1}
 
 
 def _bits(name: str, combine: Callable[[int, int], int]) -> None:
@@ -75,16 +78,39 @@ def decimal(text: str, radix: float) -> float | ExcelError:
     return float(number)
 
 
-@per_cell("ROMAN", "n")
-def roman(number: float) -> str | ExcelError:
-    """ROMAN(number) in the classic form, 0 to 3999 (ECMA-376, 18.17.7)."""
-    rest = int(number)
-    if not 0 <= rest <= 3999:
+# Each form of ROMAN may subtract more than the one before: its new pairs of letters.
+_PAIRS = (
+    ("CM", "CD", "XC", "XL", "IX", "IV"),
+    ("LM", "LD", "VC", "VL"),
+    ("XM", "XD", "IC", "IL"),
+    ("VM", "VD"),
+    ("IM", "ID"),
+)
+
+
+@whole("ROMAN", "vv?", "cells")
+def roman(context: Context, value: Value, form: Value | None = None) -> Value:
+    """ROMAN(number, [form]): 0 to 3999; form 0 or TRUE is the classic one, 4 or FALSE the shortest
+    (ECMA-376, 18.17.7)."""
+    value, form = align(value, values.number(0.0) if form is None else form)
+    numbers, errors = coerce.numbers(context.pool, value)
+    forms, more = coerce.numbers(context.pool, form)
+    forms = np.where(form.kinds == BOOL, 4 - 4 * forms, forms)
+    pairs = np.broadcast_arrays(numbers, forms)
+    result = np.empty(pairs[0].size, object)
+    result[:] = [_roman(*pair) for pair in zip(*(array.ravel().tolist() for array in pairs), strict=True)]
+    return coerce.from_texts(context.pool, result.reshape(pairs[0].shape), coerce.merge(errors, more))
+
+
+def _roman(number: float, form: float) -> str | ExcelError:
+    rest, shortest = int(number), int(form)
+    if not (0 <= rest <= 3999 and 0 <= shortest <= 4):
         return VALUE
+    words = [*_ROMAN, *(pair for pairs in _PAIRS[: shortest + 1] for pair in pairs)]
     text = ""
-    for sign, value in _ROMAN.items():
-        text += sign * (rest // value)
-        rest %= value
+    for worth, word in sorted(((int(_arabic(word)), word) for word in words), reverse=True):
+        text += word * (rest // worth)
+        rest %= worth
     return text
 
 
@@ -93,11 +119,15 @@ def arabic(text: str) -> float | ExcelError:
     """ARABIC(text) (Microsoft, ARABIC)."""
     word = text.strip().upper()
     sign = -1.0 if word.startswith("-") else 1.0
-    values = [_ROMAN.get(letter, 0) for letter in word.lstrip("-")]
-    if not all(values):
-        return VALUE
+    letters = word.removeprefix("-")
+    return VALUE if set(letters) - {*_ROMAN} else sign * _arabic(letters)
+
+
+def _arabic(letters: str) -> float:
+    """The number of roman letters: one before a larger one is subtracted."""
+    values = [_ROMAN[letter] for letter in letters]
     pairs = zip(values, [*values, 0][1:], strict=True)
-    return sign * sum(-value if value < following else value for value, following in pairs)
+    return float(sum(-value if value < following else value for value, following in pairs))
 
 
 @per_cell("NUMBERVALUE", "tt?t")

@@ -3,11 +3,12 @@
 # ruff: noqa: ARG001 - functions of one family are called alike, whatever they use
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpt2xl.a1 import ERROR, MAX_COLUMNS, MAX_ROWS, column_letters, quote_sheet
+from gpt2xl.a1 import ERROR, MAX_COLUMNS, MAX_ROWS, TEXT, column_letters, quote_sheet
 from gpt2xl.formula import coerce, values
 from gpt2xl.formula.code import ARRAY, SCALAR, Code, Compiling, SingleLanes, common, constant
 from gpt2xl.formula.coerce import Errors, merge
@@ -112,7 +113,7 @@ def _table_lookup(
 ) -> Value:
     """VLOOKUP (axis 1) and HLOOKUP (axis 2)."""
     if not table.ranged and table.num.shape[1:] == (1, 1) and table.kind is not None:
-        return coerce.with_errors(np.zeros((1, 1, 1)), None, wrong(table.kinds != ERROR, VALUE))
+        return values.error(NA if (table.kinds != TEXT).all() else VALUE)
     keys = table.num[:, :, 0] if axis == 1 else table.num[:, 0, :]
     kinds = table.kinds[:, :, 0] if axis == 1 else table.kinds[:, 0, :]
     vector = Value(np.ascontiguousarray(keys)[:, np.newaxis], None if table.kind is None else kinds[:, np.newaxis])
@@ -149,10 +150,18 @@ def hlookup(context: Context, sought: Value, table: Value, which: Value, approxi
     return _table_lookup(context, sought, table, which, approximate, 2)
 
 
-@special("INDEX", "rv?v")
+@special("INDEX", "rv?vv")
 def index(compiler: Compiling, node: Call, mode: int) -> Code:
-    """INDEX(array, row, [column]): 0 or nothing is the whole row or column; beyond the array is `#REF!`
+    """INDEX(array, row, [column], [area]): 0 or nothing is the whole row or column; beyond the array is `#REF!`
     (ECMA-376, 18.17.7)."""
+    if len(node.arguments) == 4:
+        area = node.arguments[3]
+        if not isinstance(area, Number) or area.value != 1:
+            return constant(values.error(REF))
+        node = Call(node.name, node.arguments[:3])
+    part = _whole_part(node) if mode == SCALAR else None
+    if part is not None:
+        return compiler.compile(part, SCALAR)
     source = compiler.compile(node.arguments[0], ARRAY)
     places = [compiler.compile(item, ARRAY if mode == ARRAY else SCALAR) for item in node.arguments[1:]]
     pool, table, runs = compiler.world.pool, source.run, [place.run for place in places]
@@ -172,6 +181,30 @@ def index(compiler: Compiling, node: Call, mode: int) -> Code:
     if mode != SCALAR or code.rows * code.columns == 1:
         return code
     return _first_cell(code)
+
+
+def _whole_part(node: Call) -> Reference | None:
+    """The row or column of a reference that INDEX takes whole, where all of it is written in the formula."""
+    cells, *places = node.arguments
+    if not isinstance(cells, Reference) or cells.whole or (len(places) == 1 and 1 not in cells.rect.shape):
+        return None
+    numbers = [
+        0 if isinstance(item, Missing) else int(item.value) for item in places if isinstance(item, Missing | Number)
+    ]
+    if len(numbers) < len(places):
+        return None
+    if len(numbers) == 1:
+        numbers = [1, numbers[0]] if cells.rect.height == 1 else [numbers[0], 1]
+    row, column = numbers
+    if (row and column) or not (0 <= row <= cells.rect.height and 0 <= column <= cells.rect.width):
+        return None
+    if row:
+        place = cells.top + row - 1
+        cells = replace(cells, top=place, bottom=place, bottom_fixed=cells.top_fixed)
+    if column:
+        place = cells.left + column - 1
+        cells = replace(cells, left=place, right=place, right_fixed=cells.left_fixed)
+    return cells
 
 
 def _may_be_whole(node: Node) -> bool:
@@ -268,8 +301,6 @@ def _position(name: str, down: bool, source: str) -> None:
             if place is None:
                 return constant(values.error(REF))
             first, count = (place.top, place.rows) if down else (place.left, place.columns)
-            if found.whole == ("columns" if down else "rows"):
-                count = MAX_ROWS if down else MAX_COLUMNS
             if mode != ARRAY:
                 count = 1
             elif count > 1:
