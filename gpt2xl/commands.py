@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,8 @@ def main() -> None:
 @plain_errors
 def build(prompt: str, output: Path, quiet: bool, **options: Any) -> None:
     """Write the workbook of a model with PROMPT in its prompt cell."""
+    if quiet:
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when huggingface_hub is first needed
     from gpt2xl.convert import build as convert
 
     built = convert(prompt, output, **options)

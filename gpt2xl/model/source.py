@@ -12,6 +12,8 @@ from gpt2xl.model.files import first_line
 TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
+    "encoder.json",
+    "vocab.bpe",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -53,22 +55,31 @@ def _tiny_folder() -> Path:
 
 def _is_path(name: str) -> bool:
     # A hub name is `name` or `owner/name`; whatever else has separators can only have been meant as a path.
+    name = name.partition("@")[0] or name  # a revision has separators too, as in `refs/pr/1`
     return name[0] in "./~\\" or name.endswith("/") or name.count("/") > 1 or (os.sep != "/" and os.sep in name)
 
 
 def _download(model: str) -> Path:
-    from huggingface_hub import errors, snapshot_download
-
+    """The folder of the snapshot in huggingface_hub's cache, with the files that are needed and no others."""
     name, _, revision = model.partition("@")
     small = ["config.json", *TOKENIZER_FILES]
+    folder = _fetch(name, revision, [*small, *_SAFETENSORS])
+    if not any(folder.glob("model*.safetensors")):
+        folder = _fetch(name, revision, [*small, *_PICKLES])
+        if not any(folder.glob("pytorch_model*.bin")):
+            raise ModelError(
+                f"`{model}` has neither model.safetensors nor pytorch_model.bin, or only a part of it is in the cache "
+                f"({folder}); connect once so that the rest is fetched, or take another model"
+            )
+    return folder
 
-    def fetch(patterns: list[str]) -> Path:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
 
+def _fetch(name: str, revision: str, patterns: list[str]) -> Path:
+    from huggingface_hub import errors, snapshot_download
+
+    model = f"{name}@{revision}" if revision else name
     try:
-        folder = fetch([*small, *_SAFETENSORS])
-        if not any(folder.glob("model*.safetensors")):
-            folder = fetch([*small, *_PICKLES])
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
     except errors.HFValidationError:
         raise ModelError(
             f"`{model}` is neither a folder nor a possible name on the Hugging Face hub; give one of them, or `tiny`"
@@ -86,13 +97,19 @@ def _download(model: str) -> Path:
             f"there is no folder `{model}`, and no model of that name that you may read on the Hugging Face hub; "
             f"check the name, or run `hf auth login` if it is private"
         ) from None
-    except errors.LocalEntryNotFoundError:
+    except errors.LocalEntryNotFoundError as error:
+        if isinstance(error.__cause__, errors.HfHubHTTPError):
+            raise _not_fetched(model, error.__cause__) from None
         raise ModelError(
             f"there is no folder `{model}`, and the Hugging Face hub cannot be reached to look for a model of that "
-            f"name; connect once so that it is kept in the cache, or give a folder, or `tiny`"
+            f"name, which is not or not wholly in the cache; connect once so that it is kept there, or give a folder, "
+            f"or `tiny`"
         ) from None
-    except (errors.HfHubHTTPError, OSError) as error:
-        raise ModelError(
-            f"`{model}` could not be fetched from the Hugging Face hub ({first_line(error)}); try again later"
-        ) from None
-    return folder
+    except Exception as error:  # of the network libraries under huggingface_hub, which change with its versions
+        raise _not_fetched(model, error) from None
+
+
+def _not_fetched(model: str, error: Exception) -> ModelError:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    way_out = "run `hf auth login`" if status in (401, 403) else "try again later, or give a folder, or `tiny`"
+    return ModelError(f"`{model}` could not be fetched from the Hugging Face hub ({first_line(error)}); {way_out}")

@@ -73,6 +73,7 @@ def test_a_name_with_a_revision_and_without_pickles(hub: Any, tmp_path: Path) ->
 
 def test_pickles_are_fetched_where_there_is_nothing_else(hub: Any, tmp_path: Path) -> None:
     (tmp_path / "snapshot").mkdir()
+    (tmp_path / "snapshot" / "pytorch_model.bin").touch()
     hub.answers = [tmp_path / "snapshot"] * 2
     find_folder("gpt2")
     assert [revision for _, revision, _ in hub.asked] == [None, None]
@@ -87,7 +88,12 @@ def test_pickles_are_fetched_where_there_is_nothing_else(hub: Any, tmp_path: Pat
         (errors.GatedRepoError("403", response=answer(403)), "asks for its terms to be accepted"),
         (errors.RevisionNotFoundError("404", response=answer(404)), "has no revision `r`"),
         (errors.HFValidationError("bad"), "is neither a folder nor a possible name on the Hugging Face hub"),
-        (errors.HfHubHTTPError("500 Server Error\nmore", response=answer(500)), "(500 Server Error); try again later"),
+        (
+            errors.HfHubHTTPError("500 Server Error\nmore", response=answer(500)),
+            "(500 Server Error); try again later, or give a folder, or `tiny`",
+        ),
+        (errors.HfHubHTTPError("401 Client Error", response=answer(401)), "(401 Client Error); run `hf auth login`"),
+        (ValueError("no such proxy"), "(no such proxy); try again later"),
         (OSError(28, "No space left on device"), "No space left on device"),
     ],
 )
@@ -103,7 +109,7 @@ def test_offline_with_an_empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match="connect once so that it is kept in the cache, or give a folder, or `tiny`"):
+    with pytest.raises(ModelError, match="connect once so that it is kept there, or give a folder, or `tiny`"):
         find_folder("gpt2")
 
 
@@ -114,7 +120,9 @@ def test_a_name_that_cannot_be_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         find_folder("no such model!")
 
 
-@pytest.mark.parametrize("model", ["./here", "~/nowhere", "/nowhere/at/all", "a/b/c", "models/", Path("gpt2")])
+@pytest.mark.parametrize(
+    "model", ["./here", "~/nowhere", "/nowhere/at/all", "a/b/c", "a/b/c@main", "models/", Path("gpt2")]
+)
 def test_a_path_is_never_asked_of_the_hub(hub: Any, model: str | Path) -> None:
     with pytest.raises(ModelError, match="there is no folder"):
         find_folder(model)
