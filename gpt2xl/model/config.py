@@ -23,7 +23,14 @@ _OTHER_NAMES = {
     "n_embd": "hidden_size",
     "n_positions": "max_position_embeddings",
 }
-_OTHER_ACTIVATIONS = {"swish": "silu"}
+# The same functions under other names (transformers, activations.py). `gelu_fast` is none of them: its constants are
+# rounded to ten digits.
+_OTHER_ACTIVATIONS = {
+    "swish": "silu",
+    "gelu_python": "gelu",
+    "gelu_python_tanh": "gelu_pytorch_tanh",
+    "gelu_accurate": "gelu_pytorch_tanh",
+}
 
 # Keys that change what is computed in a way no step of the workbook shows: value that is harmless, way out.
 _REFUSED: dict[str, tuple[Any, str]] = {
@@ -57,7 +64,7 @@ class Config:
         if self.n_embd % self.n_head:
             raise ModelError(
                 f"n_embd {self.n_embd} is no multiple of n_head {self.n_head}; every head needs n_embd / n_head "
-                f"columns, so correct config.json"
+                f"columns, so correct the configuration"
             )
 
     @property
@@ -107,7 +114,7 @@ class Config:
             vocab_size=_size(values, "vocab_size", 50257),
             n_inner=4 * n_embd if values.get("n_inner") is None else _size(values, "n_inner", 0),
             layer_norm_epsilon=_epsilon(values),
-            activation_function=_activation(values),
+            activation_function=activation(values),
             scale_attn_weights=_flag(values, "scale_attn_weights", True),
             scale_attn_by_inverse_layer_idx=_flag(values, "scale_attn_by_inverse_layer_idx", False),
             tied=_flag(values, "tie_word_embeddings", True),
@@ -139,8 +146,9 @@ def _epsilon(values: Mapping[str, Any]) -> float:
     return float(value)
 
 
-def _activation(values: Mapping[str, Any]) -> str:
-    value = values.get("activation_function", "gelu_new")
+def activation(values: Mapping[str, Any], default: str = "gelu_new") -> str:
+    """The activation that `values`, keyed as config.json is, ask for; raises `ModelError` for one that is not built."""
+    value = values.get("activation_function", default)
     name = _OTHER_ACTIVATIONS.get(value, value) if isinstance(value, str) else value
     if name not in ACTIVATIONS:
         raise ModelError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from gpt2xl.errors import ModelError
 from gpt2xl.model.config import ACTIVATIONS, Config
@@ -62,9 +63,28 @@ def test_the_attention_scale_of_each_block(settings: dict[str, Any], expected: l
     assert [config.attention_scale(layer) for layer in range(2)] == expected
 
 
-@pytest.mark.parametrize("name", [*ACTIVATIONS, "swish"])
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations(name: str) -> None:
-    assert Config.from_dict(SMALL | {"activation_function": name}).activation_function == name.replace("swish", "silu")
+    assert Config.from_dict(SMALL | {"activation_function": name}).activation_function == name
+
+
+@pytest.mark.parametrize("name", ["swish", "gelu_python", "gelu_python_tanh", "gelu_accurate"])
+def test_other_names_of_the_same_activations(name: str) -> None:
+    from transformers.activations import ACT2FN
+
+    x = torch.linspace(-9, 9, 1001, dtype=torch.float64)
+    ours = Config.from_dict(SMALL | {"activation_function": name}).activation_function
+    assert ours in ACTIVATIONS
+    torch.testing.assert_close(ACT2FN[name](x), ACT2FN[ours](x), rtol=0, atol=1e-14)
+
+
+def test_gelu_fast_is_another_function() -> None:
+    from transformers.activations import ACT2FN
+
+    x = torch.linspace(-9, 9, 1001, dtype=torch.float64)
+    assert (ACT2FN["gelu_fast"](x) - ACT2FN["gelu_new"](x)).abs().max() > 1e-13
+    with pytest.raises(ModelError, match=r"activation_function in config\.json is 'gelu_fast'"):
+        Config.from_dict(SMALL | {"activation_function": "gelu_fast"})
 
 
 @pytest.mark.parametrize(
