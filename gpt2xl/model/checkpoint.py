@@ -1,6 +1,6 @@
 """A GPT-2 checkpoint: configuration, parameters under the workbook's names, vocabulary.
 
-The format is the one that transformers saves: config.json, weights, tokenizer files in one folder.
+The formats are those of transformers, nanoGPT and minGPT (docs/checkpoints.md).
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import numpy as np
 
 from gpt2xl.errors import ModelError
 from gpt2xl.model.config import Config
+from gpt2xl.model.karpathy import find_linear, read_linear
 from gpt2xl.model.source import TOKENIZER_FILES, find_folder
+from gpt2xl.model.tensors import Array, Tensors
 from gpt2xl.model.vocabulary import Vocabulary
-from gpt2xl.model.weights import Array, Tensors, read_weights, weight_files
+from gpt2xl.model.weights import WEIGHT_FILES, read_weights, refuse_other_frameworks, weight_files
 
 # Causal masks that older versions of transformers stored beside the parameters.
 _MASK = re.compile(r"h\.\d+\.(attn|crossattention)\.(bias|masked_bias)")
@@ -30,8 +32,9 @@ _OTHER_HEADS = ("score.", "classifier.", "multiple_choice_head.")
 class Checkpoint:
     """A loaded checkpoint.
 
-    `tensors` maps the workbook's names (`expected_shapes`) to float32 arrays; those of a float32 safetensors
-    file are read-only views of the mapped file. `name` is what the user asked for, `folder` where it was found.
+    `tensors` maps the workbook's names (`expected_shapes`) to arrays of float32, or float64 where they are stored so;
+    those of such a file are read-only views of the mapped file. `name` is what the user asked for, `folder` where it
+    was found, `files` all that was read.
     """
 
     config: Config
@@ -39,21 +42,16 @@ class Checkpoint:
     vocabulary: Vocabulary
     name: str
     folder: Path
+    files: tuple[Path, ...]
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 in hexadecimal over names and bytes of config.json, the weights and the tokenizer's files.
+        """SHA-256 in hexadecimal over names and bytes of the files.
 
         The same files give the same fingerprint wherever they lie. Computed when first asked for.
         """
         digest = hashlib.sha256()
-        tokenizer = (self.folder / name for name in TOKENIZER_FILES)
-        files = [
-            self.folder / "config.json",
-            *weight_files(self.folder),
-            *filter(Path.is_file, tokenizer),
-        ]
-        for path in files:
+        for path in self.files:
             digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
             with path.open("rb") as file:
                 while block := file.read(1 << 20):
@@ -68,17 +66,32 @@ def load_checkpoint(model: str | Path) -> Checkpoint:
     weights (missing, misshapen, not finite, unknown) or its tokenizer cannot be used.
     """
     folder = find_folder(model)
-    config = Config.from_folder(folder)
-    vocabulary = Vocabulary.from_folder(folder)
-    tensors = _by_workbook_name(read_weights(folder), folder)
+    config, stored, vocabulary, files = _read(folder)
+    tensors = _by_workbook_name(stored, folder)
     config = replace(config, tied=_is_tied(config, tensors, folder))
-    checkpoint = Checkpoint(config, _checked(config, tensors, folder), vocabulary, str(model), folder)
+    tensors = _checked(config, tensors, folder)
     if vocabulary.base_size > config.vocab_size:
         raise ModelError(
-            f"the tokenizer in {folder} knows token {vocabulary.base_size - 1}, but vocab_size in config.json is "
+            f"the tokenizer in {folder} knows token {vocabulary.base_size - 1}, but the model's vocab_size is "
             f"{config.vocab_size}; use the tokenizer that the model was trained with"
         )
-    return checkpoint
+    return Checkpoint(config, tensors, vocabulary, str(model), folder, tuple(files))
+
+
+def _read(folder: Path) -> tuple[Config, Tensors, Vocabulary, list[Path]]:
+    """What the files of a folder say, and which files these are."""
+    tokenizer = [path for path in map(folder.joinpath, TOKENIZER_FILES) if path.is_file()]
+    configuration = folder / "config.json"
+    if not any((folder / name).is_file() for name in WEIGHT_FILES):
+        if path := find_linear(folder):
+            linear = read_linear(path)
+            vocabulary, others = linear.vocabulary()
+            beside = [configuration] if configuration.is_file() else []
+            return linear.config, linear.tensors, vocabulary, [*beside, path, *(others or tokenizer)]
+        refuse_other_frameworks(folder)
+    config = Config.from_folder(folder)
+    vocabulary = Vocabulary.from_folder(folder)
+    return config, read_weights(folder), vocabulary, [configuration, *weight_files(folder), *tokenizer]
 
 
 def expected_shapes(config: Config) -> dict[str, tuple[int, ...]]:
@@ -138,8 +151,9 @@ def _is_tied(config: Config, tensors: Tensors, folder: Path) -> bool:
         return True
     if "wte" not in tensors:
         return False  # `_checked` says what is missing
-    return tensors.shape("wte") == tensors.shape("lm_head.weight") and np.array_equal(
-        tensors["wte"], tensors["lm_head.weight"]
+    return tensors.shape("wte") == tensors.shape("lm_head.weight") and all(
+        np.array_equal(embedding, head)
+        for embedding, head in zip(tensors.pieces("wte"), tensors.pieces("lm_head.weight"), strict=True)
     )
 
 
@@ -148,23 +162,22 @@ def _checked(config: Config, tensors: Tensors, folder: Path) -> Tensors:
     shapes = expected_shapes(config)
     for name, shape in shapes.items():
         if name not in tensors:
-            raise ModelError(f"the weights in {folder} lack `{name}`; use weights and config.json of the same model")
+            raise ModelError(f"the weights in {folder} lack `{name}`; use weights and configuration of the same model")
         if tensors.shape(name) != shape:
             raise ModelError(
-                f"`{name}` in {folder} has shape {_by(tensors.shape(name))} where config.json asks for {_by(shape)}; "
-                f"use weights and config.json of the same model"
+                f"`{name}` in {folder} has shape {_by(tensors.shape(name))} where the configuration asks for "
+                f"{_by(shape)}; use weights and configuration of the same model"
             )
     for name in tensors:
         if name not in shapes and name != "lm_head.weight":
             raise ModelError(
                 f"the weights in {folder} hold `{name}`, which is no part of a GPT-2 of this configuration; "
-                f"use weights and config.json of the same model"
+                f"use weights and configuration of the same model"
             )
     for name in shapes:
-        values = tensors[name]
         # The extremes are finite only where everything is: NaN and infinities pass through min and max.
-        if not (np.isfinite(values.min()) and np.isfinite(values.max())):
-            row = int(np.argwhere(~np.isfinite(values))[0][0]) + 1
+        if not all(np.isfinite(piece.min()) and np.isfinite(piece.max()) for piece in tensors.pieces(name)):
+            row = int(np.argwhere(~np.isfinite(tensors[name]))[0][0]) + 1
             raise ModelError(
                 f"`{name}` in {folder} holds a number that is not finite (first in row {row}), which no cell can show; "
                 f"train or fetch the model again"

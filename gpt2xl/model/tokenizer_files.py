@@ -3,7 +3,8 @@
 What AutoTokenizer does with a GPT-2's folder (read in transformers 5.23 and held by tests):
 
 * The class is `GPT2Tokenizer` unless tokenizer_config.json or config.json names another. It takes vocabulary and
-  merges from tokenizer.json where there is one, else from vocab.json and merges.txt (both are needed), and
+  merges from tokenizer.json where there is one, else from vocab.json and merges.txt (both are needed; we also take
+  them under OpenAI's names), and
   builds the rest itself: no normalizer, byte-level pre-tokenizer, no unknown token. Normalizer, pre-tokenizer,
   dropout and so on of tokenizer.json are ignored there; older versions of transformers obey them.
 * `PreTrainedTokenizerFast` (now `TokenizersBackend`) uses tokenizer.json as it is.
@@ -30,6 +31,8 @@ from gpt2xl.model.added_tokens import add_tokens
 from gpt2xl.model.files import first_line, read_json, read_json_if_there, read_text
 
 _GPT2_CLASSES = ("GPT2Tokenizer", "GPT2TokenizerFast")
+# What transformers calls vocabulary and merges, and what OpenAI called the same files.
+PAIRS = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
 _PLAIN_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
 
 
@@ -96,12 +99,16 @@ def _refuse_settings(folder: Path, settings: Mapping[str, Any], has_full: bool) 
 
 
 def _from_pair(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    for name in ("vocab.json", "merges.txt"):
-        if not (folder / name).is_file():
-            raise ModelError(
-                f"{folder} holds no tokenizer: {name} is missing; add vocab.json and merges.txt, or a tokenizer.json"
-            )
-    return read_json(folder / "vocab.json"), _read_merges(folder / "merges.txt")
+    for names in PAIRS:
+        if all((folder / name).is_file() for name in names):
+            vocab, merges = names
+            return read_json(folder / vocab), _read_merges(folder / merges)
+    missing = [names for names in PAIRS if any((folder / name).is_file() for name in names)] or PAIRS[:1]
+    name = next(name for name in missing[0] if not (folder / name).is_file())
+    raise ModelError(
+        f"{folder} holds no tokenizer: {name} is missing; add vocab.json and merges.txt (or OpenAI's encoder.json and "
+        f"vocab.bpe), or a tokenizer.json"
+    )
 
 
 def _read_merges(path: Path) -> list[tuple[str, str]]:

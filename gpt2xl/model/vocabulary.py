@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tokenizers import Tokenizer
 
@@ -49,6 +49,14 @@ ALPHABET = byte_alphabet()
 _BYTE_OF = {character: byte for byte, character in enumerate(ALPHABET)}
 
 
+class Coder(Protocol):
+    """The tokenizer that the workbook's is held against."""
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def decode(self, ids: list[int]) -> str: ...
+
+
 @dataclass(eq=False, repr=False)
 class Vocabulary:
     """The tokens of a checkpoint.
@@ -65,7 +73,7 @@ class Vocabulary:
     merges: list[Merge]
     special: dict[str, int]
     base_size: int
-    _tokenizer: Tokenizer
+    coder: Coder
 
     @classmethod
     def from_folder(cls, folder: Path) -> Vocabulary:
@@ -94,7 +102,7 @@ class Vocabulary:
             merges=list(merges.values()),
             special=files.special,
             base_size=max(ids.values(), default=-1) + 1,
-            _tokenizer=files.tokenizer,
+            coder=_BytePairs(files.tokenizer),
         )
 
     @property
@@ -129,7 +137,24 @@ class Vocabulary:
         return _hexadecimal(token) if any(map(_is_control, text)) else text
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text`, as `AutoTokenizer` gives them; raises `PromptError` for half a surrogate pair."""
+        """The ids of `text`, as `AutoTokenizer` gives them.
+
+        Raises `PromptError` for half a surrogate pair, and for what a vocabulary of characters does not have.
+        """
+        return self.coder.encode(text)
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of a row of ids, special tokens included; bytes that are no UTF-8 become U+FFFD."""
+        return self.coder.decode(ids)
+
+
+class _BytePairs:
+    """The `tokenizers` library for one folder."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def encode(self, text: str) -> list[int]:
         try:
             return list(self._tokenizer.encode(text).ids)
         except (TypeError, UnicodeEncodeError):
@@ -138,7 +163,6 @@ class Vocabulary:
             ) from None
 
     def decode(self, ids: list[int]) -> str:
-        """The text of a row of ids, special tokens included; bytes that are no UTF-8 become U+FFFD."""
         return str(self._tokenizer.decode(ids, skip_special_tokens=False))
 
 

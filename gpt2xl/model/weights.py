@@ -1,23 +1,24 @@
-"""Tensors out of checkpoint files, as float32 arrays that are mapped rather than read.
+"""The weights in a folder as transformers saves them, mapped rather than read.
 
-Formats: safetensors (https://github.com/huggingface/safetensors#format), alone or in shards listed by an
-index, and PyTorch's pickles, which are opened for plain tensors only (`weights_only=True`).
+Formats: safetensors (https://github.com/huggingface/safetensors#format) and PyTorch's pickles, each alone or in shards
+listed by an index.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from gpt2xl.errors import ModelError
 from gpt2xl.model.files import first_line, read_json
-
-Array = np.ndarray[Any, np.dtype[np.float32]]
+from gpt2xl.model.pickles import read_pickle, tensors_of, unusable
+from gpt2xl.model.tensors import BFLOAT16, Stored, Tensors
 
 # In the order in which transformers prefers them.
 WEIGHT_FILES = (
@@ -27,38 +28,22 @@ WEIGHT_FILES = (
     "pytorch_model.bin.index.json",
 )
 _DAMAGED = "the download or the copy is damaged or incomplete, so fetch the file again"
+# Weights that are not read: file, framework, way out. First OpenAI's own, then what transformers saved up to version 4.
+_OTHER_FRAMEWORKS = {
+    "*.ckpt.index": (
+        "TensorFlow",
+        "take the same model from the hub: `--model gpt2`, `gpt2-medium`, `gpt2-large` or `gpt2-xl`",
+    ),
+    "tf_model.h5": ("TensorFlow", "load it with transformers 4 and `from_tf=True`, and save it with save_pretrained"),
+    "flax_model.msgpack": ("JAX", "load it with transformers 4 and `from_flax=True`, and save it with save_pretrained"),
+}
 
-# How the bytes of one number are read; bfloat16, which numpy lacks, is the upper half of a float32.
-_SAFETENSORS_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-
-
-class Tensors(Mapping[str, Array]):
-    """Tensors by name, each made when asked for: float32 ones are views of the mapped file.
-
-    `shape(name)` is known without touching the numbers.
-    """
-
-    def __init__(self, entries: Mapping[str, tuple[tuple[int, ...], Callable[[], Array]]]) -> None:
-        self._entries = dict(entries)
-
-    def __getitem__(self, name: str) -> Array:
-        return self._entries[name][1]()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self._entries[name][0]
-
-    def renamed(self, names: Mapping[str, str]) -> Tensors:
-        """The tensors named by the keys of `names` under its values, in its order."""
-        return Tensors({new: self._entries[old] for old, new in names.items()})
+_SAFETENSORS_TYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": BFLOAT16,
+}
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -77,9 +62,16 @@ def weight_files(folder: Path) -> list[Path]:
                 raise ModelError(f"{path} lists {shard}, which is missing beside it; fetch that file too")
         return [path, *(folder / shard for shard in shards)]
     raise ModelError(
-        f"{folder} holds no weights; gpt2xl reads model.safetensors (also in shards) and pytorch_model.bin, so save "
-        f"the model in one of these forms"
+        f"{folder} holds no weights; gpt2xl reads model.safetensors (also in shards), pytorch_model.bin and the "
+        f"ckpt.pt or model.pt of nanoGPT and minGPT, so save the model in one of these forms"
     )
+
+
+def refuse_other_frameworks(folder: Path) -> None:
+    """Raise `ModelError` where the weights in `folder` are those of TensorFlow or JAX."""
+    for pattern, (framework, way_out) in _OTHER_FRAMEWORKS.items():
+        if found := sorted(folder.glob(pattern)):
+            raise ModelError(f"{found[0]} holds the weights in the format of {framework}, which is not read; {way_out}")
 
 
 def read_weights(folder: Path) -> Tensors:
@@ -91,7 +83,7 @@ def read_weights(folder: Path) -> Tensors:
     first, *shards = weight_files(folder)
     if not first.name.endswith(".index.json"):
         return Tensors(_entries(first))
-    entries: dict[str, Any] = {}
+    entries: dict[str, Stored] = {}
     for shard in shards:
         entries.update(_entries(shard))
     for name, shard_name in _weight_map(first).items():
@@ -109,11 +101,11 @@ def _weight_map(index: Path) -> dict[str, str]:
     return weight_map
 
 
-def _entries(path: Path) -> dict[str, tuple[tuple[int, ...], Callable[[], Array]]]:
-    return _safetensors_entries(path) if path.suffix == ".safetensors" else _torch_entries(path)
+def _entries(path: Path) -> dict[str, Stored]:
+    return _safetensors(path) if path.suffix == ".safetensors" else tensors_of(read_pickle(path), path)
 
 
-def _safetensors_entries(path: Path) -> dict[str, tuple[tuple[int, ...], Callable[[], Array]]]:
+def _safetensors(path: Path) -> dict[str, Stored]:
     try:
         # The library checks what we then rely on: header, offsets without gaps, the size of the file.
         with safe_open(path, framework="np"):
@@ -126,72 +118,16 @@ def _safetensors_entries(path: Path) -> dict[str, tuple[tuple[int, ...], Callabl
     header.pop("__metadata__", None)
     entries = {}
     for name, entry in header.items():
-        shape = tuple(entry["shape"])
-        if entry["dtype"] not in _SAFETENSORS_TYPES:
-            # Left to whoever asks for it: old causal masks are stored as U8 or BOOL and never asked for.
-            entries[name] = (shape, _refuse_type(name, entry["dtype"], path))
-            continue
-        offset = 8 + header_size + entry["data_offsets"][0]
-        entries[name] = (shape, _mapped(path, entry["dtype"], shape, offset))
+        shape, kind = tuple(entry["shape"]), entry["dtype"]
+        if kind in _SAFETENSORS_TYPES:
+            offset = 8 + header_size + entry["data_offsets"][0]
+            entries[name] = Stored(shape, partial(_mapped, path, _SAFETENSORS_TYPES[kind], shape, offset))
+        else:
+            entries[name] = unusable(name, shape, kind, path)
     return entries
 
 
-def _mapped(path: Path, kind: str, shape: tuple[int, ...], offset: int) -> Callable[[], Array]:
-    def load() -> Array:
-        if 0 in shape:
-            return np.zeros(shape, np.float32)
-        raw = np.memmap(path, dtype=_SAFETENSORS_TYPES[kind], mode="r", offset=offset, shape=shape).view(np.ndarray)
-        if kind == "BF16":
-            return (raw.astype(np.uint32) << 16).view(np.float32)
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, which the loader refuses
-            return raw.astype(np.float32, copy=False)
-
-    return load
-
-
-def _torch_entries(path: Path) -> dict[str, tuple[tuple[int, ...], Callable[[], Array]]]:
-    try:
-        import torch
-    except ImportError:
-        raise ModelError(
-            f"{path} is a PyTorch file and PyTorch is not installed; `pip install gpt2xl[torch]` or save the model as "
-            f"model.safetensors"
-        ) from None
-    try:
-        state = _torch_load(torch, path)
-    except Exception as error:
-        raise ModelError(
-            f"{path} cannot be read as a file of plain PyTorch tensors ({first_line(error)}); {_DAMAGED}, or save the "
-            f"model's state_dict as model.safetensors"
-        ) from None
-    if not isinstance(state, dict):
-        raise ModelError(f"{path} holds no state_dict of tensors; save the model's state_dict() there")
-    entries: dict[str, tuple[tuple[int, ...], Callable[[], Array]]] = {}
-    for name, tensor in state.items():
-        if not isinstance(tensor, torch.Tensor):
-            raise ModelError(f"`{name}` in {path} is no tensor; save the model's state_dict() there")
-        shape = tuple(tensor.shape)
-        kind = str(tensor.dtype).removeprefix("torch.")
-        known = tensor.dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-        entries[name] = (shape, _from_torch(tensor) if known else _refuse_type(name, kind, path))
-    return entries
-
-
-def _torch_load(torch: Any, path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError:  # files written before PyTorch 1.6 are no zip archives and cannot be mapped
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _from_torch(tensor: Any) -> Callable[[], Array]:
-    return lambda: cast("Array", tensor.detach().float().numpy())
-
-
-def _refuse_type(name: str, kind: str, path: Path) -> Callable[[], Array]:
-    def load() -> Array:
-        raise ModelError(
-            f"`{name}` in {path} is stored as {kind}; save the model with float32, float16 or bfloat16 weights"
-        )
-
-    return load
+def _mapped(path: Path, kind: np.dtype[Any], shape: tuple[int, ...], offset: int) -> NDArray[Any]:
+    if 0 in shape:
+        return np.zeros(shape, np.float32)
+    return np.memmap(path, dtype=kind, mode="r", offset=offset, shape=shape).view(np.ndarray)

@@ -19,7 +19,8 @@ from transformers import GPT2LMHeadModel
 
 from gpt2xl.errors import ModelError
 from gpt2xl.model.checkpoint import Checkpoint, expected_shapes, load_checkpoint
-from gpt2xl.model.weights import Tensors
+from gpt2xl.model.reference import NumpyReference, TorchReference
+from gpt2xl.model.tensors import Stored, Tensors
 
 WTE = "transformer.wte.weight"
 State = dict[str, torch.Tensor]
@@ -123,13 +124,18 @@ def as_pickle(state: State, folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
 
-def as_old_pickle(state: State, folder: Path) -> None:
-    torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+def as_pickles_in_shards(state: State, folder: Path) -> None:
+    names = list(state)
+    files = {name: f"pytorch_model-0000{1 + i % 3}-of-00003.bin" for i, name in enumerate(names)}
+    for file in set(files.values()):
+        torch.save({name: state[name] for name in names if files[name] == file}, folder / file)
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
     (folder / "model.safetensors").unlink()
 
 
-def as_float64(state: State, folder: Path) -> None:
-    save({name: values.double() for name, values in state.items()}, folder)
+def as_old_pickle(state: State, folder: Path) -> None:
+    torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    (folder / "model.safetensors").unlink()
 
 
 def with_a_copy_of_wte_as_head(state: State, folder: Path) -> None:
@@ -141,8 +147,8 @@ FORMATS = [
     with_masks_and_other_heads,
     in_shards,
     as_pickle,
+    as_pickles_in_shards,
     as_old_pickle,
-    as_float64,
     with_a_copy_of_wte_as_head,
 ]
 
@@ -156,15 +162,40 @@ def test_every_format_gives_the_same_tensors(write: Callable[[State, Path], None
     assert ours.fingerprint != theirs.fingerprint
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("pickle", [False, True])
-def test_half_precision_is_widened_exactly(scratch: Path, kind: torch.dtype, pickle: bool) -> None:
-    state = {name: values.to(kind) for name, values in weights(scratch).items()}
-    (as_pickle if pickle else save)(state, scratch)
-    checkpoint = load_checkpoint(scratch)
+def assert_logits(folder: Path) -> None:
+    """Both references on what we load give what transformers gives on what it loads itself, in float64."""
+    ids = [5, 0, 7, 7, 2, 11]
+    model: Any = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float64)
+    with torch.no_grad():
+        expected = model.eval()(torch.tensor([ids])).logits[0, -1].numpy()
+    checkpoint = load_checkpoint(folder)
+    for reference in (TorchReference, NumpyReference):
+        np.testing.assert_allclose(reference(checkpoint).run(ids)["logits"], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("write", [*FORMATS[:3], as_pickle, as_pickles_in_shards])
+def test_the_logits_are_those_of_transformers(write: Callable[[State, Path], None], scratch: Path) -> None:
+    write(weights(scratch), scratch)
+    assert_logits(scratch)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("write", [save, as_pickle, in_shards])
+def test_numbers_are_what_the_file_says(
+    tmp_path: Path, kind: torch.dtype, write: Callable[[State, Path], None], tied: bool
+) -> None:
+    """Half precisions are widened exactly, and float64 keeps all of its digits."""
+    folder = random_checkpoint(tmp_path, tied=tied)
+    state = {name: (values.double() * (1 + 1e-9)).to(kind) for name, values in weights(folder).items()}
+    write(state, folder)
+    checkpoint = load_checkpoint(folder)
     for name, values in checkpoint.tensors.items():
         full = {"wte": "wte.weight", "wpe": "wpe.weight"}.get(name, name)
-        np.testing.assert_array_equal(values, state[f"transformer.{full}"].float().numpy(), err_msg=name)
+        theirs = state["lm_head.weight" if full == "lm_head.weight" else f"transformer.{full}"]
+        assert values.dtype == (np.float64 if kind == torch.float64 else np.float32)
+        np.testing.assert_array_equal(values, theirs.double().numpy(), err_msg=name)
+    assert_logits(folder)
 
 
 def test_transformers_own_shards(folder: Path, scratch: Path) -> None:
@@ -267,6 +298,15 @@ def index_without_map(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
 
+def other_framework(name: str) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        (folder / "model.safetensors").unlink()
+        (folder / "config.json").rename(folder / "hparams.json")
+        (folder / name).touch()
+
+    return spoil
+
+
 def set_value(name: str, value: float) -> Callable[[State], Any]:
     return lambda state: state[name].view(-1)[11:].fill_(value)
 
@@ -282,7 +322,7 @@ FAULTS: list[tuple[str, Callable[[Path], Any], str]] = [
         lambda f: (f / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
         "the download or the copy is damaged or incomplete",
     ),
-    ("arbitrary pickle", forbidden_pickle, "cannot be read as a file of plain PyTorch tensors"),
+    ("arbitrary pickle", forbidden_pickle, "asks for `print` to be called when it is opened"),
     ("garbage pickle", garbage_pickle, "cannot be read as a file of plain PyTorch tensors"),
     ("pickled list", no_dictionary, "holds no state_dict of tensors"),
     ("pickled number", no_tensor, "`step` in"),
@@ -300,14 +340,14 @@ FAULTS: list[tuple[str, Callable[[Path], Any], str]] = [
     (
         "misshapen tensor",
         spoil_weights(lambda s: s.update({"transformer.ln_f.bias": torch.zeros(2, 4)})),
-        "`ln_f.bias` in {folder} has shape 2 x 4 where config.json asks for 8",
+        "`ln_f.bias` in {folder} has shape 2 x 4 where the configuration asks for 8",
     ),
     (
         "Linear layout",
         spoil_weights(lambda s: s.update({k: s[k].t().contiguous() for k in s if k.endswith("c_attn.weight")})),
-        "`h.0.attn.c_attn.weight` in {folder} has shape 24 x 8 where config.json asks for 8 x 24",
+        "`h.0.attn.c_attn.weight` in {folder} has shape 24 x 8 where the configuration asks for 8 x 24",
     ),
-    ("other vocab_size", lambda f: settings(f, vocab_size=999), "config.json asks for 999 x 8"),
+    ("other vocab_size", lambda f: settings(f, vocab_size=999), "the configuration asks for 999 x 8"),
     ("fewer blocks", lambda f: settings(f, n_layer=1), "hold `h.1."),
     (
         "twice",
@@ -316,11 +356,6 @@ FAULTS: list[tuple[str, Callable[[Path], Any], str]] = [
     ),
     ("NaN", spoil_weights(set_value("transformer.wpe.weight", float("nan"))), "is not finite (first in row 2)"),
     ("infinity", spoil_weights(set_value("transformer.wpe.weight", float("-inf"))), "`wpe` in {folder} holds a number"),
-    (
-        "beyond float32",
-        spoil_weights(lambda s: s.update({"transformer.ln_f.bias": torch.full((8,), 1e39, dtype=torch.float64)})),
-        "`ln_f.bias` in {folder} holds a number that is not finite",
-    ),
     (
         "integers",
         spoil_weights(lambda s: s.update({"transformer.ln_f.bias": torch.ones(8, dtype=torch.int8)})),
@@ -332,6 +367,36 @@ FAULTS: list[tuple[str, Callable[[Path], Any], str]] = [
         "save the model with float32, float16 or bfloat16 weights",
     ),
     (
+        "more than float64",
+        lambda f: (
+            torch.save(
+                weights(f) | {"transformer.ln_f.bias": torch.ones(8, dtype=torch.complex64)}, f / "pytorch_model.bin"
+            ),
+            (f / "model.safetensors").unlink(),
+        ),
+        "`transformer.ln_f.bias` in {folder}/pytorch_model.bin is stored as complex64",
+    ),
+    (
+        "not finite in half precision",
+        spoil_weights(lambda s: s.update({"transformer.ln_f.bias": torch.full((8,), float("inf")).bfloat16()})),
+        "`ln_f.bias` in {folder} holds a number that is not finite",
+    ),
+    (
+        "OpenAI's own weights",
+        other_framework("model.ckpt.index"),
+        "model.ckpt.index holds the weights in the format of TensorFlow, which is not read; take the same model from",
+    ),
+    (
+        "weights of TensorFlow",
+        other_framework("tf_model.h5"),
+        "tf_model.h5 holds the weights in the format of TensorFlow, which is not read; load it with transformers 4",
+    ),
+    (
+        "weights of JAX",
+        other_framework("flax_model.msgpack"),
+        "flax_model.msgpack holds the weights in the format of JAX",
+    ),
+    (
         "untied without a head",
         lambda f: settings(f, tie_word_embeddings=False),
         "tie_word_embeddings in config.json is False, but the weights in {folder} hold no lm_head.weight",
@@ -341,7 +406,7 @@ FAULTS: list[tuple[str, Callable[[Path], Any], str]] = [
         lambda f: (f / "vocab.json").write_text(
             json.dumps(json.loads((f / "vocab.json").read_text(encoding="utf-8")) | {"extra": 900})
         ),
-        "knows token 900, but vocab_size in config.json is",
+        "knows token 900, but the model's vocab_size is",
     ),
 ]
 
@@ -369,6 +434,22 @@ def test_a_pickle_without_torch(scratch: Path, monkeypatch: pytest.MonkeyPatch) 
         load_checkpoint(scratch)
 
 
+def test_a_pickle_with_a_torch_that_is_not_safe(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_pickle(weights(scratch), scratch)
+    monkeypatch.setattr(torch, "__version__", "2.5.1+cpu")
+    with pytest.raises(ModelError, match=r"PyTorch 2\.5\.1\+cpu does not open safely; update to 2\.6 or newer"):
+        load_checkpoint(scratch)
+
+
+def test_tokenizers_under_the_names_of_openai(scratch: Path, folder: Path) -> None:
+    (scratch / "vocab.json").rename(scratch / "encoder.json")
+    (scratch / "merges.txt").rename(scratch / "vocab.bpe")
+    ours, theirs = load_checkpoint(scratch), load_checkpoint(folder)
+    text = "The cat's 12 ’ Nov<|endoftext|>"
+    assert ours.vocabulary.encode(text) == theirs.vocabulary.encode(text)
+    assert {"encoder.json", "vocab.bpe"} < {path.name for path in ours.files}
+
+
 def test_safetensors_need_no_torch(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setitem(sys.modules, "transformers", None)
@@ -378,15 +459,19 @@ def test_safetensors_need_no_torch(scratch: Path, monkeypatch: pytest.MonkeyPatc
 def test_tensors_are_a_mapping() -> None:
     loaded: list[str] = []
 
-    def load() -> np.ndarray[Any, np.dtype[np.float32]]:
+    def raw() -> np.ndarray[Any, np.dtype[np.float32]]:
         loaded.append("x")
-        return np.zeros((2, 3), np.float32)
+        return np.arange(6, dtype=np.float32).reshape(2, 3)
 
-    tensors = Tensors({"x": ((2, 3), load)})
+    tensors = Tensors({"x": Stored((2, 3), raw)})
     assert (len(tensors), list(tensors), "x" in tensors, "y" in tensors) == (1, ["x"], True, False)
     assert tensors.shape("x") == (2, 3)
+    assert tensors.stored("x").transposed.shape == (3, 2)
     assert loaded == []
     assert tensors.renamed({"x": "z"})["z"].shape == (2, 3)
+    turned = Tensors({"x": tensors.stored("x").transposed})
+    assert turned["x"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert np.concatenate(list(turned.pieces("x"))).tolist() == [0, 1, 2, 3, 4, 5]
     with pytest.raises(KeyError):
         tensors["y"]
 

@@ -197,7 +197,10 @@ TEMPLATE = {
 
 # Folders that are refused, and what the sentence says.
 REFUSED: dict[str, tuple[Files, str]] = {
-    "nothing": ({}, "holds no tokenizer: vocab.json is missing; add vocab.json and merges.txt, or a tokenizer.json"),
+    "nothing": (
+        {},
+        "holds no tokenizer: vocab.json is missing; add vocab.json and merges.txt (or OpenAI's encoder.json and ",
+    ),
     "no merges.txt": ({"vocab.json": FULL}, "holds no tokenizer: merges.txt is missing"),
     "no vocab.json": ({"merges.txt": ""}, "holds no tokenizer: vocab.json is missing"),
     "vocab.json broken": ({"vocab.json": "{", "merges.txt": ""}, "vocab.json is no valid JSON"),

@@ -1,0 +1,81 @@
+"""Tensors by name, each read from its file when asked for: views of the mapped file where its numbers allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]  # of float32 or float64
+
+# numpy has no bfloat16: its numbers come as these bits, the upper half of a float32.
+BFLOAT16 = np.dtype("<u2")
+# Numbers that are looked at at once. At 4 bytes each they fit a processor's cache.
+_PIECE = 1 << 18
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One tensor as its file has it: its shape, and how to get a view of the numbers in the type they are stored in.
+
+    `raw` gives float64, float32, float16, or the bits of bfloat16.
+    """
+
+    shape: tuple[int, ...]
+    raw: Callable[[], NDArray[Any]]
+
+    @property
+    def transposed(self) -> Stored:
+        """[a, b] -> [b, a], still a view."""
+        return replace(self, shape=self.shape[::-1], raw=lambda: self.raw().T)
+
+
+class Tensors(Mapping[str, Array]):
+    """Tensors by name as float32, or float64 where they are stored so: what the file says, digit for digit.
+
+    Those of float32 and float64 are views of the mapped file. `shape(name)` is known without touching the numbers.
+    """
+
+    def __init__(self, entries: Mapping[str, Stored]) -> None:
+        self._entries = dict(entries)
+
+    def __getitem__(self, name: str) -> Array:
+        return _widened(self._entries[name].raw())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._entries[name].shape
+
+    def stored(self, name: str) -> Stored:
+        return self._entries[name]
+
+    def pieces(self, name: str) -> Iterator[Array]:
+        """All numbers of a tensor, in the order in which they are stored, a few at a time."""
+        raw = self._entries[name].raw()
+        flat = (raw.T if raw.flags.f_contiguous else raw).reshape(-1)
+        for start in range(0, flat.size, _PIECE):
+            yield _widened(flat[start : start + _PIECE])
+
+    def renamed(self, names: Mapping[str, str]) -> Tensors:
+        """The tensors named by the keys of `names` under its values, in its order."""
+        return Tensors({new: self._entries[old] for old, new in names.items()})
+
+
+def _widened(raw: NDArray[Any]) -> Array:
+    """The same numbers as float32 or float64; exact, since every float16 and bfloat16 is a float32 too."""
+    if raw.dtype == BFLOAT16:
+        bits = raw.astype(np.uint32)
+        bits <<= 16
+        return bits.view(np.float32)
+    return raw if raw.dtype == np.float64 else raw.astype(np.float32, copy=False)
