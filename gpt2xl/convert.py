@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import orjson
-from numpy.typing import NDArray
 
 from gpt2xl import __version__, tables
-from gpt2xl.a1 import MAX_CELL_TEXT, MAX_COLUMNS
+from gpt2xl.a1 import MAX_CELL_TEXT, MAX_COLUMNS, Rect
+from gpt2xl.decimals import Doubles
 from gpt2xl.errors import LimitError, OutputError, PromptError
 from gpt2xl.formula import Book
 from gpt2xl.model.checkpoint import Checkpoint, expected_shapes, load_checkpoint
+from gpt2xl.model.tensors import Tensors
 from gpt2xl.plan.dimensions import Capacity, dimensions
 from gpt2xl.plan.plan import Plan
 from gpt2xl.plan.planner import make_plan
 from gpt2xl.plan.template import load_templates
-from gpt2xl.surface import Facts, Parameter, surface
-from gpt2xl.xlsx import Compression, write_workbook
+from gpt2xl.surface import Facts, surface
+from gpt2xl.xlsx import Array, Compression, Rows, write_workbook
 
 COMPRESSIONS = get_args(Compression)
 
@@ -33,6 +34,22 @@ MOST_CHARS = (MAX_COLUMNS - 32) // 4
 # differ in the ninth digit, and their cells leave out their references (`--refs` writes them). Up to here every
 # parameter is written as the exact double.
 MANY_PARAMETERS = 20_000_000
+_WASTE = 16
+
+
+class Parameter:
+    """A tensor of a checkpoint as a matrix (one row for a vector) that is read when asked for, some rows at a time."""
+
+    def __init__(self, tensors: Tensors, name: str) -> None:
+        shape = tensors.shape(name)
+        self._tensors, self._name, self._vector = tensors, name, len(shape) == 1
+        self.shape = (1, *shape) if self._vector else shape
+        self.dtype = tensors.dtype(name)
+
+    def __getitem__(self, rows: slice) -> Array:
+        if self._vector:
+            return self._tensors[self._name].reshape(1, -1)[rows]
+        return self._tensors.rows(self._name, rows)
 
 
 @dataclass(frozen=True)
@@ -72,10 +89,10 @@ def build(
     checkpoint = load_checkpoint(model)
     capacity = _capacity(checkpoint, prompt, max_tokens, max_chars)
     plan = plan_for(checkpoint, capacity)
-    weights = sum(values.size for values in checkpoint.tensors.values())
+    weights = sum(math.prod(checkpoint.tensors.shape(name)) for name in checkpoint.tensors)
     exact = weights <= MANY_PARAMETERS
-    parameters: dict[str, Parameter] = {
-        name: np.atleast_2d(values).astype(np.float64) if exact else np.atleast_2d(values)
+    parameters: dict[str, Array | Rows] = {
+        name: np.atleast_2d(values).astype(np.float64) if exact else Parameter(checkpoint.tensors, name)
         for name, values in checkpoint.tensors.items()
     }
     columns = tables.columns(checkpoint.vocabulary, plan.sizes["K"])
@@ -119,21 +136,24 @@ def plan_for(checkpoint: Checkpoint, capacity: Capacity) -> Plan:
 
 def make_book(
     plan: Plan,
-    parameters: Mapping[str, Parameter],
+    parameters: Mapping[str, Array | Rows],
     columns: Mapping[str, tables.Column],
     prompt: str,
 ) -> Book:
     """The plan in the engine: constants, the prompt, every formula; nothing is computed yet."""
     book = Book()
     for sheet in plan.sheets:
-        book.add_sheet(sheet.name)
+        # At once as large as it will be, unless mostly empty: growing costs time and touches memory.
+        book.add_sheet(sheet.name, *_extent([item.rect for item in sheet.items] if sheet.group == "model" else []))
     for name, place in plan.names.items():
         book.define(name, place.formula)
     for sheet in plan.sheets:
         grid = book.sheet(sheet.name)
         for label in sheet.labels:
             if label.kind == "index":
-                grid.put(label.rect, np.arange(label.rect.size, dtype=np.float64).reshape(label.rect.shape))
+                index = np.arange(label.rect.size, dtype=np.float64).reshape(label.rect.shape)
+                # Beside and above a large matrix, where the engine would keep a block as large for two of its edges.
+                (grid.hold if sheet.group == "weights" else grid.put)(label.rect, index)
             elif label.kind == "data":
                 grid.put(label.rect, _as_column(columns[label.text], label.rect.height))
             elif label.kind == "text":
@@ -146,18 +166,22 @@ def make_book(
             elif item.kind == "table":
                 grid.put(item.rect, _as_column(columns[item.data or ""], item.rect.height))
             elif item.kind == "parameter":
-                grid.put(item.rect, as_written(parameters[item.name]))
+                numbers = parameters[item.name]
+                if isinstance(numbers, Parameter):
+                    grid.hold(item.rect, Doubles(numbers))
+                else:
+                    grid.put(item.rect, numbers)
             for formula in item.formulas:
                 book.add_formula(sheet.name, formula.rect, formula.text, formula.mode)
     return book
 
 
-def as_written(values: Parameter) -> NDArray[np.float64]:
-    """The doubles that a reader makes of the shortest decimals of `values`, which is what the file has."""
-    if values.dtype != np.float32:
-        return values.astype(np.float64, copy=False)
-    text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
-    return np.array(orjson.loads(text), dtype=np.float64)
+def _extent(rects: list[Rect]) -> tuple[int, int]:
+    """Rows and columns of a sheet with `rects`, or 0 and 0 where they fill too little of it."""
+    rows = max((rect.bottom for rect in rects), default=0)
+    columns = max((rect.right for rect in rects), default=0)
+    filled = sum(rect.size for rect in rects)
+    return (rows, columns) if rows * columns <= _WASTE * filled else (0, 0)
 
 
 def _as_column(column: tables.Column, rows: int) -> Any:

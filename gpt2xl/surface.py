@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from openpyxl import Workbook as Shell
 from openpyxl.formatting.rule import ColorScaleRule, FormulaRule
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
@@ -20,11 +19,10 @@ from gpt2xl.a1 import BLANK, TEXT, Rect, cell_name, quote_sheet
 from gpt2xl.formula import Book
 from gpt2xl.plan.layout import COLUMN_INDEX, FORMULA, NAME, NOTE
 from gpt2xl.plan.plan import Formula, Item, Place, Plan, Sheet
-from gpt2xl.xlsx import Block, style_id
+from gpt2xl.xlsx import Array, Block, Rows, style_id
 
 LIST_GAP = 3
 _INPUT, _PARAMETER, _HEADING, _LABEL = "FFF2CC", "E8F0E4", "DDEBF7", "F2F2F2"
-Parameter = NDArray[np.float32] | NDArray[np.float64]
 
 _SHADE = "F8CBAD"
 _PADDING = "BFBFBF"
@@ -91,7 +89,7 @@ class Styles:
 
 
 def surface(
-    plan: Plan, book: Book, parameters: Mapping[str, Parameter], facts: Facts
+    plan: Plan, book: Book, parameters: Mapping[str, Array | Rows], facts: Facts
 ) -> tuple[Shell, dict[str, list[Block]]]:
     """The shell and, for each sheet, its cells with the values that `book` has computed."""
     shell = Shell()
@@ -225,7 +223,7 @@ class _Painter:
             else:
                 yield _stored(label.rect, book, self.sheet.name, style)
 
-    def items(self, book: Book, parameters: Mapping[str, Parameter]) -> Iterator[Block]:
+    def items(self, book: Book, parameters: Mapping[str, Array | Rows]) -> Iterator[Block]:
         """The data: inputs, tables, parameters as float32, formulas with their values."""
         for item in self.sheet.items:
             style = self.styles.of(item, self.sheet.layout)

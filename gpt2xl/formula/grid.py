@@ -6,6 +6,7 @@ goes to MMULT as it lies. The block grows by doubling; views are good as long as
 
 from __future__ import annotations
 
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -19,6 +20,12 @@ _SMALL = 1 << 24  # cells that are always kept densely (128 MiB of numbers, unto
 _WASTE = 4  # beyond that, at most this many places for each cell that was ever filled
 _TILE_ROWS, _TILE_COLUMNS = 1024, 16
 _MOST_COPIED = 1 << 27
+
+
+class Held(Protocol):
+    """Finite numbers that are kept elsewhere, [rows, columns]."""
+
+    def __getitem__(self, part: tuple[slice, slice], /) -> Floats: ...
 
 
 class Grid:
@@ -38,6 +45,7 @@ class Grid:
         self.used_columns = 1
         self.num: Floats = np.zeros((0, 0))
         self.kind: Bytes = np.zeros((0, 0), np.uint8)
+        self._held: list[tuple[Rect, Held]] = []
         self._filled = 0
         self._tiles: dict[tuple[int, int], tuple[Floats, Bytes]] | None = None
         if rows and columns:
@@ -68,6 +76,16 @@ class Grid:
             num = num.copy()
             num[where] = self.pool.add_all(array.text[where].tolist())
         self.write(rect, num, kind)
+
+    def hold(self, rect: Rect, numbers: Held) -> None:
+        """Let `numbers` stay where they are: read when a formula wants them, never copied into the block.
+
+        Nothing can be written over them.
+        """
+        self._held.append((rect, numbers))
+        self.used_rows = max(self.used_rows, rect.bottom)
+        self.used_columns = max(self.used_columns, rect.right)
+        self.version += 1
 
     def take(self, rect: Rect) -> Array:
         """The stored values, a copy, rows x columns."""
@@ -115,6 +133,8 @@ class Grid:
 
     def window(self, top: int, left: int, bottom: int, right: int) -> tuple[Floats, Bytes, bool]:
         """Numbers and kinds of a rectangle, and whether they are live views of the block (else copies)."""
+        if self._held and (of_held := self._of_held(Rect(top, left, bottom, right))):
+            return of_held
         rows, columns = self.num.shape
         if self._tiles is None and bottom <= rows and right <= columns:
             part = np.s_[top - 1 : bottom, left - 1 : right]
@@ -134,8 +154,34 @@ class Grid:
             kind[here] = tile[1][there]
         return num, kind, False
 
+    def _of_held(self, rect: Rect) -> tuple[Floats, Bytes, bool] | None:
+        """`window` where some of its cells are held elsewhere; None where none is."""
+        over = [(place, numbers) for place, numbers in self._held if place.intersects(rect)]
+        if not over:
+            return None
+        if len(over) == 1 and over[0][0].contains(rect):
+            place, numbers = over[0]
+            return numbers[_inside(rect, place)], np.broadcast_to(np.zeros((1, 1), np.uint8), rect.shape), False
+        kept, self._held = self._held, []
+        try:
+            num, kind, live = self.window(rect.top, rect.left, rect.bottom, rect.right)
+        finally:
+            self._held = kept
+        if live:
+            num, kind = num.copy(), kind.copy()
+        for place, numbers in over:
+            both = Rect(
+                max(rect.top, place.top), max(rect.left, place.left),
+                min(rect.bottom, place.bottom), min(rect.right, place.right),
+            )  # fmt: skip
+            num[_inside(both, rect)] = numbers[_inside(both, place)]
+            kind[_inside(both, rect)] = 0
+        return num, kind, False
+
     def write(self, rect: Rect, num: Floats, kind: Bytes | None) -> None:
         """Store numbers and kinds; both broadcast to the rectangle."""
+        if any(place.intersects(rect) for place, _ in self._held):
+            raise ValueError(f"{rect} of {self.name} has numbers that are held elsewhere")
         self.writes += 1
         if self._tiles is not None:
             num = np.broadcast_to(num, rect.shape)
@@ -196,6 +242,14 @@ class Grid:
             there = slice(up - row, down - row), slice(west - column, east - column)
             found.append((here, there, tile))
         return found
+
+
+def _inside(rect: Rect, outer: Rect) -> tuple[slice, slice]:
+    """Where `rect` lies in an array of `outer`'s cells."""
+    return (
+        slice(rect.top - outer.top, rect.bottom - outer.top + 1),
+        slice(rect.left - outer.left, rect.right - outer.left + 1),
+    )
 
 
 def _finite(num: Floats) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +17,7 @@ from gpt2xl.errors import ModelError
 from gpt2xl.model.config import Config
 from gpt2xl.model.karpathy import find_linear, read_linear
 from gpt2xl.model.source import TOKENIZER_FILES, find_folder
-from gpt2xl.model.tensors import Array, Tensors
+from gpt2xl.model.tensors import Tensors
 from gpt2xl.model.vocabulary import Vocabulary
 from gpt2xl.model.weights import WEIGHT_FILES, read_weights, refuse_other_frameworks, weight_files
 
@@ -38,7 +37,7 @@ class Checkpoint:
     """
 
     config: Config
-    tensors: Mapping[str, Array]
+    tensors: Tensors
     vocabulary: Vocabulary
     name: str
     folder: Path

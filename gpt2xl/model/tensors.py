@@ -60,6 +60,14 @@ class Tensors(Mapping[str, Array]):
     def stored(self, name: str) -> Stored:
         return self._entries[name]
 
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """float64 where the numbers are stored so, else float32."""
+        return np.dtype(np.float64 if self._entries[name].raw().dtype == np.float64 else np.float32)
+
+    def rows(self, name: str, rows: slice) -> Array:
+        """Some rows of a tensor, without touching the others."""
+        return _widened(self._entries[name].raw()[rows])
+
     def pieces(self, name: str) -> Iterator[Array]:
         """All numbers of a tensor, in the order in which they are stored, a few at a time."""
         raw = self._entries[name].raw()

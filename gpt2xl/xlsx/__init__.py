@@ -5,6 +5,7 @@ What belongs here knows zip files and XML, and nothing of formulas' meaning or o
 
 from gpt2xl.xlsx.block import Block
 from gpt2xl.xlsx.compress import Compression
+from gpt2xl.xlsx.numbers import Array, Rows
 from gpt2xl.xlsx.package import DefinedName, Package, SheetInfo, open_package
 from gpt2xl.xlsx.save import SheetChanges
 from gpt2xl.xlsx.store import FormulaCell, SheetData
@@ -13,11 +14,13 @@ from gpt2xl.xlsx.tables import TablePart
 from gpt2xl.xlsx.writer import write_workbook
 
 __all__ = [
+    "Array",
     "Block",
     "Compression",
     "DefinedName",
     "FormulaCell",
     "Package",
+    "Rows",
     "SheetChanges",
     "SheetData",
     "SheetInfo",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from gpt2xl.a1 import Rect
-    from gpt2xl.xlsx.numbers import Array
+    from gpt2xl.xlsx.numbers import Array, Rows
 
 Mode = Literal["constant", "array", "fill", "cell"]
 
@@ -16,10 +16,10 @@ Mode = Literal["constant", "array", "fill", "cell"]
 class Block:
     """A rectangle of cells of one style.
 
-    ``num`` [height, width] holds numbers, booleans as 0 and 1, errors as indices of `gpt2xl.a1.ERROR_TEXTS`;
-    ``kind`` (uint8, the kinds of `gpt2xl.a1`) may be None where all are numbers; ``text`` (object) holds the
-    strings where the kind is TEXT. ``style`` counts in cellXfs. ``formula`` is the text as it stands in the
-    file, without "=" and with its `_xlfn.`; ``mode`` says what it is (ECMA-376 part 1, 18.18.6):
+    ``num`` [height, width] holds, or gives some rows at a time, numbers, booleans as 0 and 1, errors as indices of
+    `gpt2xl.a1.ERROR_TEXTS`; ``kind`` (uint8, the kinds of `gpt2xl.a1`) may be None where all are numbers; ``text``
+    (object) holds the strings where the kind is TEXT. ``style`` counts in cellXfs. ``formula`` is the text as it
+    stands in the file, without "=" and with its `_xlfn.`; ``mode`` says what it is (ECMA-376 part 1, 18.18.6):
 
     * ``constant``: there is none;
     * ``array``: one array formula over the whole block, every cell with its value;
@@ -28,7 +28,7 @@ class Block:
     """
 
     rect: Rect
-    num: Array
+    num: Array | Rows
     kind: Array | None = None
     text: Array | None = None
     style: int = 0

@@ -144,7 +144,7 @@ class BlockWriter:
             if block.mode == "constant":
                 return start + _INLINE + cell_text(block.text[row, column]) + _INLINE_CLOSE
             return start + b' t="str">' + formula + result_text(block.text[row, column]) + b"</c>"
-        value = int(block.num[row, column])
+        value = int(block.num[row : row + 1][0, column])
         if kind == BOOL and value in (0, 1):
             return start + b' t="b">' + formula + b"<v>" + str(value).encode() + CLOSE
         if kind == ERROR and 0 <= value < len(_ERRORS):

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Rows(Protocol):
+    """A matrix too large to be held: it gives some of its rows at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __getitem__(self, rows: slice, /) -> Array: ...
 
 
 def number_rows(values: Array) -> list[bytes]:

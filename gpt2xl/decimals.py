@@ -1,0 +1,98 @@
+"""float32 numbers as decimals: the shortest that read back as the same float32, as doubles, exactly and fast.
+
+A workbook's cells hold decimals and its formulas compute with the doubles nearest to them. For most numbers the
+decimals needed follow from the binary exponent: where 10^-s is at most the distance of neighbouring float32, the
+multiple of 10^-s nearest to the number is nearer to it than to its neighbours. It is tried with ever fewer decimals
+while that still reads back as the same float32. A whole number below 2^53 divided by 10^s, s up to 22, is the double
+nearest to the quotient (Clinger 1990, "How to read floating point numbers accurately", fast path).
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from gpt2xl.xlsx.numbers import Rows
+
+_MOST_DECIMALS = 22
+# Numbers that are looked at together: what fits a processor's cache.
+_AT_A_TIME = 16_384
+_A_THREADS_SHARE = 1 << 18
+
+_TENS = 10.0 ** np.arange(_MOST_DECIMALS + 1)
+# By the exponent's eight bits: the decimals whose unit is at most the distance of neighbours, 2^(exponent - 150).
+_DECIMALS = np.ceil(np.log10(2.0) * (150 - np.arange(256.0))).astype(np.intp)
+_FEWEST = 1
+
+
+class Doubles:
+    """The cells of a matrix of float32 or float64, as the doubles that a reader makes of its decimals."""
+
+    def __init__(self, values: Rows) -> None:
+        self._values = values
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._values.shape
+
+    def __getitem__(self, part: tuple[slice, slice]) -> NDArray[np.float64]:
+        rows, columns = part
+        first, last, _ = rows.indices(self.shape[0])
+        doubles = np.empty((last - first, len(range(self.shape[1])[columns])))
+
+        def fill(begin: int, end: int) -> None:
+            values = self._values[first + begin : first + end][:, columns]
+            doubles[begin:end] = values if values.dtype == np.float64 else as_written(values)
+
+        step = max(1, _A_THREADS_SHARE // self.shape[1])
+        begins = range(0, len(doubles), step)
+        if len(begins) <= 1:
+            fill(0, len(doubles))
+        else:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                list(pool.map(lambda begin: fill(begin, begin + step), begins))
+        return doubles
+
+
+def as_written(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """float32 of any shape -> the doubles of their shortest decimals."""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    doubles = np.empty(flat.size)
+    for start in range(0, flat.size, _AT_A_TIME):
+        _read_back(flat[start : start + _AT_A_TIME], doubles[start : start + _AT_A_TIME])
+    return doubles.reshape(values.shape)
+
+
+def _read_back(numbers: NDArray[np.float32], doubles: NDArray[np.float64]) -> None:
+    decimals = _DECIMALS[(numbers.view(np.uint32) >> 23) & 255]
+    odd = np.flatnonzero((decimals < _FEWEST) | (decimals > _MOST_DECIMALS))
+    if odd.size:
+        decimals[odd] = _FEWEST
+    exact = numbers.astype(np.float64)
+    scale = _TENS[decimals]
+    np.divide(np.rint(exact * scale), scale, out=doubles)
+    shorter = np.arange(numbers.size)
+    for fewer in range(1, _MOST_DECIMALS):
+        every = fewer == 1
+        here, exponents = (exact, decimals) if every else (exact[shorter], decimals[shorter])
+        scale = _TENS[np.maximum(exponents - fewer, 0)]
+        tried = np.rint(here * scale) / scale
+        same = tried.astype(np.float32) == (numbers if every else numbers[shorter])
+        same &= exponents >= fewer
+        shorter = shorter[same]
+        if not shorter.size:
+            break
+        doubles[shorter] = tried[same]
+    # Zeros, numbers too large or too small for the tables, and powers of two, whose lower neighbour is nearer.
+    wrong = doubles.astype(np.float32) != numbers
+    wrong[odd] = True
+    places = np.flatnonzero(wrong)
+    if places.size:
+        text = orjson.dumps(numbers[places], option=orjson.OPT_SERIALIZE_NUMPY)
+        doubles[places] = orjson.loads(text)
