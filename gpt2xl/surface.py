@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 from openpyxl import Workbook as Shell
-from openpyxl.formatting.rule import ColorScaleRule, FormulaRule
+from openpyxl.formatting.rule import ColorScaleRule, FormulaRule, Rule
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
+from openpyxl.styles.differential import DifferentialStyle
+from openpyxl.styles.numbers import NumberFormat
 from openpyxl.workbook.defined_name import DefinedName
 from openpyxl.worksheet.hyperlink import Hyperlink
 from openpyxl.worksheet.properties import PageSetupProperties
@@ -228,7 +230,11 @@ class _Painter:
         for item in self.sheet.items:
             style = self.styles.of(item, self.sheet.layout)
             if item.kind == "parameter":
-                yield Block(item.rect, parameters[item.name], style=style)
+                numbers = parameters[item.name]
+                large = not isinstance(numbers, np.ndarray)
+                if large:  # six bytes less for each of a hundred million cells
+                    self.worksheet.conditional_formatting.add(str(item.rect), _parameter_rule())
+                yield Block(item.rect, numbers, style=0 if large else style)
             elif item.kind != "step":
                 yield _stored(item.rect, book, self.sheet.name, style)
             for formula in item.formulas:
@@ -320,6 +326,14 @@ def _blank(row: int, column: int, style: int) -> Block:
 def _link(worksheet: Worksheet, row: int, column: int, sheet: str, ref: str) -> None:
     cell = worksheet.cell(row, column)
     cell.hyperlink = Hyperlink(ref=cell.coordinate, location=f"{quote_sheet(sheet)}!{ref}")
+
+
+def _parameter_rule() -> Rule:
+    """The format of parameters for all cells of a rectangle, which then need no style of their own."""
+    look = DifferentialStyle(
+        numFmt=NumberFormat(numFmtId=200, formatCode="0.0000"), fill=PatternFill(bgColor=_PARAMETER)
+    )
+    return Rule(type="expression", dxf=look, formula=["TRUE"])
 
 
 def _fill(color: str) -> PatternFill:
