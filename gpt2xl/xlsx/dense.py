@@ -10,11 +10,12 @@ raw bytes could mean something else (comments, CDATA, prefixes, other encodings)
 from __future__ import annotations
 
 import re
+import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import orjson
+import simdjson
 
 from gpt2xl.a1 import MAX_COLUMNS, column_letters, column_number
 from gpt2xl.xlsx.xml import MAIN
@@ -29,7 +30,6 @@ _FIRST = re.compile(
 )
 _END = b"</v></c>"
 _STYLE = re.compile(rb' s="[0-9]+"')
-_NUMBER_BYTES = b"0123456789+-.eE"
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NO_NAME = b"0123456789+-.e"
 _NAMES = re.compile(rb"[A-Z]{1,3}\|(?:,[A-Z]{1,3}\|)*")
@@ -41,7 +41,10 @@ _ONLY_EXPAT = ((b"!", b"<!"), (b"?", b"<?"), (b"x", b"xmlns"))
 _MAIN = re.compile(rb"""(?:^|\s)xmlns\s*=\s*["'](?:%b|%b)["']""" % tuple(re.escape(name.encode()) for name in MAIN))
 _RUN_WORTH_IT = 256  # bytes
 _RUNS_A_ROW = 16
+_LABELS = 4
 _LONGEST_ROW = 8 << 20
+
+_PARSER = threading.local()
 
 
 class RowState(Protocol):
@@ -114,7 +117,7 @@ class DenseFeeder:
         """Take the runs of the row between `begin` and `row_end`; returns up to where `data` is done with."""
         state = self._state
         for attempt in range(_RUNS_A_ROW):
-            first = _FIRST.search(data, begin, row_end)
+            first = _first_of_run(data, begin, row_end)
             if not first or row_end - first.start() < _RUN_WORTH_IT:
                 break
             start, shared = first.start(), None if first[5] is None else first[5].decode()
@@ -138,6 +141,20 @@ class DenseFeeder:
             state.put_columns(*run, shared)
             return row_end
         return fed
+
+
+def _first_of_run(data: bytes, begin: int, end: int) -> re.Match[bytes] | None:
+    """The first cell of plain numbers that the next one resembles: a label stands before many rows."""
+    first = _FIRST.search(data, begin, end)
+    for _ in range(_LABELS):
+        if not first:
+            break
+        close = data.find(_END, first.end(), end)
+        following = _FIRST.match(data, close + len(_END), end) if close >= 0 else None
+        if not following or (bool(following[1]), following[3]) == (bool(first[1]), first[3]):
+            break
+        first = following
+    return first
 
 
 @lru_cache(maxsize=256)
@@ -221,11 +238,24 @@ def _names(column: int, count: int) -> bytes:
     return b",".join(column_letters(each).encode() + b"|" for each in range(column, column + count))
 
 
+def _parser() -> simdjson.Parser:
+    """One parser a thread: it keeps its memory from one row to the next."""
+    if not hasattr(_PARSER, "parser"):
+        _PARSER.parser = simdjson.Parser()
+    parser: simdjson.Parser = _PARSER.parser
+    return parser
+
+
 def _values(numbers: bytes) -> Array | None:
     """Decimal numbers between commas as float64; None where one is no JSON number or is -0, which JSON's 0 is not."""
-    if numbers.translate(None, _NUMBER_BYTES + b",") or b"-0," in numbers or numbers.endswith(b"-0"):
+    if b"[" in numbers or b"{" in numbers:  # the parser would read what is nested, too
         return None
     try:
-        return np.array(orjson.loads(b"[" + numbers + b"]"), dtype=np.float64)
-    except orjson.JSONDecodeError:
+        parsed = _parser().parse(b"[" + numbers + b"]")
+        assert isinstance(parsed, simdjson.Array)
+        values: Array = np.frombuffer(parsed.as_buffer(of_type="d"))
+    except (ValueError, TypeError, RuntimeError):  # what simdjson raises for bad, odd and huge numbers
         return None
+    if not values.all() and (b"-0," in numbers or numbers.endswith(b"-0")):
+        return None
+    return values

@@ -9,15 +9,16 @@ from __future__ import annotations
 import posixpath
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
 from gpt2xl.errors import NameNotFound, WorkbookError
 from gpt2xl.xlsx.hidden import hidden_rows, table_filter
+from gpt2xl.xlsx.inflate import inflated
 from gpt2xl.xlsx.save import SheetChanges, save_package
 from gpt2xl.xlsx.sheet import read_sheet
 from gpt2xl.xlsx.strings import read_strings
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from gpt2xl.xlsx.store import SheetData
 
-_PIECE = 1 << 20
 _CONTENT_TYPES = "[Content_Types].xml"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
@@ -73,9 +73,9 @@ class Package:
     def read(self, name: str) -> SheetData:
         """The cells of the sheet `name`; raises `NameNotFound` where there is none."""
         part = self.sheet(name).part
-        with self._zip(part) as archive, archive.open(part) as stream:
+        with self._zip(part) as archive, closing(inflated(archive, archive.getinfo(part))) as pieces:
             size = archive.getinfo(part).file_size
-            return read_sheet(_pieces(stream), size, lambda: self._strings, date1904=self.date1904)
+            return read_sheet(pieces, size, lambda: self._strings, date1904=self.date1904)
 
     def sheet(self, name: str) -> SheetInfo:
         """The sheet `name`, without regard to case; raises `NameNotFound`."""
@@ -100,8 +100,8 @@ class Package:
         """The hidden rows of a sheet, and those of them that its filter or a table's filter hides."""
         part = self.sheet(name).part
         with self._zip(part) as archive:
-            with archive.open(part) as stream:
-                rows, under = hidden_rows(_pieces(stream))
+            with closing(inflated(archive, archive.getinfo(part))) as pieces:
+                rows, under = hidden_rows(pieces)
             places = [under] if under else []
             for kind, target in self._relations(archive, part).values() if rows else ():
                 found = table_filter(archive.read(self._existing(target, "a table"))) if kind == "table" else None
@@ -146,8 +146,8 @@ class Package:
         part = self._strings_part
         if part is None:
             return []
-        with self._zip(part) as archive, archive.open(part) as stream:
-            return read_strings(_pieces(stream))
+        with self._zip(part) as archive, closing(inflated(archive, archive.getinfo(part))) as pieces:
+            return read_strings(pieces)
 
     def _read_workbook(self, archive: zipfile.ZipFile) -> None:
         part = self._workbook_part(archive)
@@ -239,11 +239,6 @@ def open_package(path: str | Path) -> Package:
 def _ole_is_encrypted(path: Path) -> bool:
     """Whether an OLE file is an encrypted package (MS-OFFCRYPTO 2.3.2), by the name of a stream in its folder."""
     return "EncryptedPackage".encode("utf-16-le") in path.read_bytes()
-
-
-def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    while piece := stream.read(_PIECE):
-        yield piece
 
 
 def _children(root: ET.Element, parent: str, child: str) -> Iterator[ET.Element]:

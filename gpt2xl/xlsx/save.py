@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-import struct
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from gpt2xl.a1 import NUMBER, TEXT, Rect
 from gpt2xl.errors import WorkbookError
 from gpt2xl.xlsx.archive import Archive
+from gpt2xl.xlsx.inflate import deflated
 from gpt2xl.xlsx.numbers import Array
 from gpt2xl.xlsx.output import output_file
 from gpt2xl.xlsx.splice import splice
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 # The cells of a sheet whose value changed: where, numbers, kinds (None: all numbers), strings, as in `Block`.
 SheetChanges = Iterable[tuple[Rect, Array, Array | None, Array | None]]
-
-_LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., lengths of name and extra field (APPNOTE 4.3.7)
 
 
 def save_package(source: zipfile.ZipFile, target: Path, changes: Mapping[str, SheetChanges]) -> None:
@@ -41,7 +39,7 @@ def save_package(source: zipfile.ZipFile, target: Path, changes: Mapping[str, Sh
                 entry.comment = info.comment
                 archive.write(entry, changed)
             else:
-                archive.copy(copy.copy(info), _deflated(source, info))
+                archive.copy(copy.copy(info), deflated(source, info))
         archive.comment = source.comment
 
 
@@ -57,20 +55,3 @@ def _by_row(blocks: SheetChanges) -> dict[int, dict[int, Value]]:
                 text = row_texts[column] if kind == TEXT else None
                 of_row[rect.left + column] = (kind, figure, text)
     return rows
-
-
-def _deflated(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """An entry's compressed bytes as they are."""
-    stream: Any = source.fp
-    stream.seek(info.header_offset)
-    signature, name_length, extra_length = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
-    if signature != b"PK\x03\x04":
-        raise zipfile.BadZipFile(f"no entry where {info.filename} should begin")
-    stream.seek(info.header_offset + _LOCAL_HEADER.size + name_length + extra_length)
-    left = info.compress_size
-    while left:
-        piece = stream.read(min(left, 1 << 20))
-        if not piece:
-            raise zipfile.BadZipFile(f"{info.filename} ends too early")
-        yield piece
-        left -= len(piece)

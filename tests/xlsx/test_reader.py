@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from xlsx_helpers import MAIN, PackageMaker, read, values, worksheet
 
-from gpt2xl.a1 import BLANK, TEXT, Rect, cell_name
+from gpt2xl.a1 import BLANK, ERROR_TEXTS, TEXT, Rect, cell_name
 from gpt2xl.errors import NameNotFound, WorkbookError
 from gpt2xl.xlsx import Block, SheetData, open_package, write_workbook
 from gpt2xl.xlsx.sheet import read_sheet, serial_date
@@ -46,7 +46,7 @@ def test_every_type_of_cell() -> None:
         "G2": "error 6",
         "H2": 45352.5,
         "K2": 7.0,
-        "L2": "error 2",
+        "L2": f"error {ERROR_TEXTS.index('#SPILL!')}",
         "M2": "",
     }
     assert data.rect == Rect.parse("B2:M2")
