@@ -17,6 +17,9 @@ from gpt2xl.xlsx.store import ValueBlock
 
 Characters = Literal["utf16", "codepoints"]
 
+# Cells of a sheet for which there is room from the beginning, however few are filled: it costs nothing until then.
+_ALWAYS_AT_ONCE = 1 << 22
+
 
 class Workbook:
     """An .xlsx file with everything in it that computes.
@@ -39,13 +42,7 @@ class Workbook:
         self.book = Book(characters=characters, date1904=package.date1904)
         formulas: dict[str, list[FormulaCell]] = {}
         for sheet in package.sheets:
-            data = package.read(sheet.name)
-            rect = data.rect
-            dense = rect is not None and data.sparse is None
-            grid = self.book.add_sheet(sheet.name, *((rect.bottom, rect.right) if rect and dense else (0, 0)))
-            for place, num, kind, text in data.blocks():
-                grid.put(place, Array(num, kind if kind.any() else None, text))
-            formulas[sheet.name] = data.formulas
+            formulas[sheet.name] = self._read(sheet.name)
         for table in package.tables():
             self.book.add_table(Table(table.name, table.sheet, table.rect, table.headers, table.totals, table.columns))
         for name in package.names:
@@ -57,6 +54,16 @@ class Workbook:
             for sheet in package.sheets:
                 self.book.hide_rows(sheet.name, *package.hidden_rows(sheet.name))
         self.book.mark_fresh()
+
+    def _read(self, sheet: str) -> list[FormulaCell]:
+        """Take a sheet's values over; returns its formulas."""
+        data = self._package.read(sheet)
+        rows, columns = (data.rect.bottom, data.rect.right) if data.rect else (0, 0)
+        at_once = data.sparse is None or rows * columns <= _ALWAYS_AT_ONCE
+        grid = self.book.add_sheet(sheet, *((rows, columns) if at_once else (0, 0)))
+        for place, num, kind, text in data.blocks():
+            grid.put(place, Array(num, kind if kind.any() else None, text))
+        return data.formulas
 
     def _add(self, sheet: str, formula: FormulaCell) -> None:
         """A formula of the file; what is none is noticed when something needs its value."""

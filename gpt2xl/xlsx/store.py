@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 # A sheet is kept as one array while that array has no more cells than this for each cell in the file (plus some).
 _DENSE_FACTOR = 16
 _DENSE_ALWAYS = 1_000_000
+# The same for a band of rows, of which a sheet with much room between its cells is made.
+_BAND_FACTOR = 4
+_BAND_ALWAYS = 4096
 
 ValueBlock = tuple[Rect, Array, Array, Array | None]
 
@@ -64,15 +68,53 @@ class SheetData:
             return
         if self.rect is None:
             return
-        for row, bottom, column, right in _text_pieces(self.text, self.rect.shape):
-            piece = (slice(row, bottom), slice(column, right))
-            kind = self.kind[piece]
-            text = None
-            if (kind == TEXT).any():
-                text = np.full(kind.shape, None, dtype=object)
-                for text_row, text_column in np.argwhere(kind == TEXT).tolist():
-                    text[text_row, text_column] = self.text[row + text_row, column + text_column]
-            yield self.rect.part(row, column, bottom - row, right - column), self.num[piece], kind, text
+        texts = sorted(self.text)
+        for top, end, left, stop in _bands_of(self.kind):
+            of_band = texts[bisect_left(texts, (top, 0)) : bisect_left(texts, (end, 0))]
+            local = {(row - top, column - left): self.text[row, column] for row, column in of_band}
+            for row, bottom, column, right in _text_pieces(local, (end - top, stop - left)):
+                piece = (slice(top + row, top + bottom), slice(left + column, left + right))
+                kind = self.kind[piece]
+                text = None
+                if (kind == TEXT).any():
+                    text = np.full(kind.shape, None, dtype=object)
+                    for text_row, text_column in np.argwhere(kind == TEXT).tolist():
+                        text[text_row, text_column] = local[row + text_row, column + text_column]
+                place = self.rect.part(top + row, left + column, bottom - row, right - column)
+                yield place, self.num[piece], kind, text
+
+
+Band = tuple[int, int, int, int]  # first row, end row, first column, end column
+
+
+def _bands_of(kind: Array) -> list[Band]:
+    """The bands of an array's cells that are not blank; the whole array where that is no larger by much."""
+    height, width = kind.shape
+    there = kind != BLANK
+    counts = np.count_nonzero(there, axis=1)
+    if kind.size <= _BAND_FACTOR * counts.sum() + _BAND_ALWAYS:
+        return [(0, height, 0, width)]
+    rows = np.flatnonzero(counts)
+    there = there[rows]
+    return bands(rows, there.argmax(axis=1), width - there[:, ::-1].argmax(axis=1), counts[rows])
+
+
+def bands(rows: Array, lefts: Array, ends: Array, counts: Array) -> list[Band]:
+    """Join rows, in order, each with cells from a column to before another, to rectangles that are mostly filled."""
+    found: list[Band] = []
+    filled = 0
+    for row, left, end, count in zip(rows.tolist(), lefts.tolist(), ends.tolist(), counts.tolist(), strict=True):
+        if found:
+            top, _, band_left, band_end = found[-1]
+            joined = (top, row + 1, min(left, band_left), max(end, band_end))
+            size = (row + 1 - top) * (joined[3] - joined[2])
+            if size <= _BAND_FACTOR * (filled + count) + _BAND_ALWAYS:
+                found[-1] = joined
+                filled += count
+                continue
+        found.append((row, row + 1, left, end))
+        filled = count
+    return found
 
 
 def _text_pieces(text: dict[tuple[int, int], str], shape: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
@@ -198,24 +240,55 @@ class CellStore:
                 for begin, end, is_number in _stretches(kinds_of_row == NUMBER):
                     if is_number:
                         self._runs.append((hint.top + row, hint.left + begin, self._num[row, begin:end]))
-        for row, column, run in self._runs:
-            yield Rect.of(row, column, 1, len(run)), run[None], np.zeros((1, len(run)), dtype=np.uint8), None
+        runs = sorted(self._runs, key=lambda run: run[:2])
         order = np.lexsort((columns, rows))
         rows, columns = rows[order], columns[order]
         numbers, kinds = np.asarray(self._numbers)[order], np.asarray(self._kinds)[order]
-        apart = np.flatnonzero((np.diff(rows) != 0) | (np.diff(columns) != 1)) + 1
-        edges = [0, *apart.tolist(), len(rows)]
-        for begin, end in pairwise(edges):
-            if begin == end:
-                continue
-            rect = Rect.of(int(rows[begin]), int(columns[begin]), 1, end - begin)
-            kind = kinds[None, begin:end]
+        run_rows = np.array([row for row, _, _ in runs], dtype=np.intp)
+        run_lefts = np.array([column for _, column, _ in runs], dtype=np.intp)
+        run_counts = np.array([len(run) for _, _, run in runs], dtype=np.intp)
+        for top, end, left, stop in _bands_of_cells(
+            np.concatenate([rows, run_rows]),
+            np.concatenate([columns, run_lefts]),
+            np.concatenate([columns + 1, run_lefts + run_counts]),
+            np.concatenate([np.ones_like(rows), run_counts]),
+        ):
+            num = np.zeros((end - top, stop - left))
+            kind = np.full(num.shape, BLANK, dtype=np.uint8)
+            for row, column, run in runs[np.searchsorted(run_rows, top) : np.searchsorted(run_rows, end)]:
+                part = np.s_[row - top, column - left : column - left + len(run)]
+                num[part], kind[part] = run, NUMBER
+            cells = np.s_[np.searchsorted(rows, top) : np.searchsorted(rows, end)]
+            places = rows[cells] - top, columns[cells] - left
+            num[places], kind[places] = numbers[cells], kinds[cells]
             text = None
-            if (kind == TEXT).any():
-                text = np.full(kind.shape, None, dtype=object)
-                for offset in np.flatnonzero(kind[0] == TEXT).tolist():
-                    text[0, offset] = self._text[rect.top, rect.left + offset]
-            yield rect, numbers[None, begin:end], kind, text
+            if (kinds[cells] == TEXT).any():
+                text = np.full(num.shape, None, dtype=object)
+                for row, column in np.argwhere(kind == TEXT).tolist():
+                    text[row, column] = self._text[top + row, left + column]
+            yield Rect.of(top, left, *num.shape), num, kind, text
+
+
+def _bands_of_cells(rows: Array, lefts: Array, ends: Array, counts: Array) -> Iterator[Band]:
+    """`bands` of stretches of cells in any order; a row with much room in it is a band for each of its stretches."""
+    order = np.argsort(rows, kind="stable")
+    rows, lefts, ends, counts = rows[order], lefts[order], ends[order], counts[order]
+    begins = np.flatnonzero(np.diff(rows, prepend=-1))
+    row_lefts, row_ends = np.minimum.reduceat(lefts, begins), np.maximum.reduceat(ends, begins)
+    row_counts = np.add.reduceat(counts, begins)
+    for top, end, left, stop in bands(rows[begins], row_lefts, row_ends, row_counts):
+        if end - top > 1 or stop - left <= _BAND_ALWAYS:
+            yield top, end, left, stop
+            continue
+        row = np.s_[np.searchsorted(rows, top) : np.searchsorted(rows, end)]
+        stretches = sorted(zip(lefts[row].tolist(), ends[row].tolist(), strict=True))
+        first, last = stretches[0]
+        for begin, after in stretches[1:]:
+            if begin - last > _BAND_FACTOR:
+                yield top, end, first, last
+                first = begin
+            last = max(last, after)
+        yield top, end, first, last
 
 
 def rectangles(runs: list[tuple[int, int, int]]) -> Iterator[Rect]:
