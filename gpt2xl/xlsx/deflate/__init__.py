@@ -1,0 +1,8 @@
+"""Cells of plain numbers, deflated from the numbers alone, faster and smaller than by looking for matches.
+
+Nothing lives here but the coder behind `deflate_rows`, in arrays; whole parts are compressed by libraries.
+"""
+
+from gpt2xl.xlsx.deflate.rows import deflate_rows
+
+__all__ = ["deflate_rows"]
