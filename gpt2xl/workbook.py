@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,13 +12,13 @@ from gpt2xl.a1 import Rect
 from gpt2xl.errors import FormulaSyntaxError, NameNotFound, WorkbookError
 from gpt2xl.formula import Array, Book, Grid, Table, parse, unparse
 from gpt2xl.formula.tree import moved
-from gpt2xl.xlsx import FormulaCell, Package, open_package
+from gpt2xl.xlsx import FormulaCell, Package, SheetData, open_package
 from gpt2xl.xlsx.store import ValueBlock
 
 Characters = Literal["utf16", "codepoints"]
 
-# Cells of a sheet for which there is room from the beginning, however few are filled: it costs nothing until then.
-_ALWAYS_AT_ONCE = 1 << 22
+# Numbers of a rectangle that are not copied from where the reader put them.
+_LARGE = 1024
 
 
 class Workbook:
@@ -58,11 +58,8 @@ class Workbook:
     def _read(self, sheet: str) -> list[FormulaCell]:
         """Take a sheet's values over; returns its formulas."""
         data = self._package.read(sheet)
-        rows, columns = (data.rect.bottom, data.rect.right) if data.rect else (0, 0)
-        at_once = data.sparse is None or rows * columns <= _ALWAYS_AT_ONCE
-        grid = self.book.add_sheet(sheet, *((rows, columns) if at_once else (0, 0)))
-        for place, num, kind, text in data.blocks():
-            grid.put(place, Array(num, kind if kind.any() else None, text))
+        computed = [formula.rect for formula in data.formulas]
+        _store(self.book, sheet, data, lambda place: not any(place.intersects(rect) for rect in computed))
         return data.formulas
 
     def _add(self, sheet: str, formula: FormulaCell) -> None:
@@ -187,12 +184,23 @@ class Workbook:
     def _stored_cells(self, sheet: str) -> tuple[Grid, list[Rect]]:
         """The cells of a sheet as the file has them, and the rectangles where there are any."""
         if sheet not in self._places:
-            grid = self._file.add_sheet(sheet)
-            self._places[sheet] = []
-            for place, num, kind, text in self._package.read(sheet).blocks():
-                grid.put(place, Array(num, kind if kind.any() else None, text))
-                self._places[sheet].append(place)
+            self._places[sheet] = _store(self._file, sheet, self._package.read(sheet), lambda _: True)
         return self._file.sheet(sheet), self._places[sheet]
+
+
+def _store(book: Book, sheet: str, data: SheetData, constant: Callable[[Rect], bool]) -> list[Rect]:
+    """Make a sheet with the values of `data`, large constant ones left where they are; returns where there are any."""
+    rows, columns = (data.rect.bottom, data.rect.right) if data.rect and data.sparse is None else (0, 0)
+    grid = book.add_sheet(sheet, rows, columns)
+    places = []
+    for place, num, kind, text in data.blocks():
+        plain = not (kind if any(kind.strides) else kind[:1, :1]).any()
+        if plain and place.size >= _LARGE and constant(place):
+            grid.hold(place, num)
+        else:
+            grid.put(place, Array(num, None if plain else kind, text))
+        places.append(place)
+    return places
 
 
 def _text_at_corner(formula: FormulaCell) -> str:

@@ -18,7 +18,7 @@ from gpt2xl.formula.window import Placement, Window
 
 _SMALL = 1 << 24  # cells that are always kept densely (128 MiB of numbers, untouched pages cost nothing)
 _WASTE = 4  # beyond that, at most this many places for each cell that was ever filled
-_TILE_ROWS, _TILE_COLUMNS = 1024, 16
+_TILE_ROWS, _TILE_COLUMNS = 64, 64
 _MOST_COPIED = 1 << 27
 
 
@@ -78,10 +78,7 @@ class Grid:
         self.write(rect, num, kind)
 
     def hold(self, rect: Rect, numbers: Held) -> None:
-        """Let `numbers` stay where they are: read when a formula wants them, never copied into the block.
-
-        Nothing can be written over them.
-        """
+        """Let `numbers` stay where they are: read when a formula wants them, copied into the block by a write only."""
         self._held.append((rect, numbers))
         self.used_rows = max(self.used_rows, rect.bottom)
         self.used_columns = max(self.used_columns, rect.right)
@@ -161,7 +158,8 @@ class Grid:
             return None
         if len(over) == 1 and over[0][0].contains(rect):
             place, numbers = over[0]
-            return numbers[_inside(rect, place)], np.broadcast_to(np.zeros((1, 1), np.uint8), rect.shape), False
+            kind = np.broadcast_to(np.zeros((1, 1), np.uint8), rect.shape)
+            return numbers[_inside(rect, place)], kind, isinstance(numbers, np.ndarray)
         kept, self._held = self._held, []
         try:
             num, kind, live = self.window(rect.top, rect.left, rect.bottom, rect.right)
@@ -180,8 +178,9 @@ class Grid:
 
     def write(self, rect: Rect, num: Floats, kind: Bytes | None) -> None:
         """Store numbers and kinds; both broadcast to the rectangle."""
-        if any(place.intersects(rect) for place, _ in self._held):
-            raise ValueError(f"{rect} of {self.name} has numbers that are held elsewhere")
+        for place, numbers in [held for held in self._held if held[0].intersects(rect)]:
+            self._held = [held for held in self._held if held[1] is not numbers]
+            self.put(place, numbers[_inside(place, place)])
         self.writes += 1
         if self._tiles is not None:
             num = np.broadcast_to(num, rect.shape)

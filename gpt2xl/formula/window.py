@@ -116,7 +116,7 @@ class Window:
         num, kind, live = grid.window(bounding.top, bounding.left, bounding.bottom, bounding.right)
         self._version = grid.version if live else -1
         self._value = self._num = self._kind = None
-        numbers = not kind.any()
+        numbers = not (kind if any(kind.strides) else kind[:1, :1]).any()
         shape = (place.rows, place.columns)
         if not place.varies:
             value = Value(num[np.newaxis], None if numbers else kind[np.newaxis], True, self if live else None)

@@ -107,7 +107,7 @@ class DenseFeeder:
             return
         fed = scan = 0
         while (begin := data.find(b"<row", scan, end)) >= 0:
-            row_end = data.find(b"</row>", begin, end)
+            row_end = _end_of_row(data, begin, end)
             if row_end - begin >= _RUN_WORTH_IT:
                 fed = self._row(data, fed, begin, row_end)
             scan = row_end + len(b"</row>")
@@ -141,6 +141,14 @@ class DenseFeeder:
             state.put_columns(*run, shared)
             return row_end
         return fed
+
+
+def _end_of_row(data: bytes, begin: int, end: int) -> int:
+    """Where the row's closing tag begins: found by its w, of which numbers have none, much faster than as a whole."""
+    place = data.find(b"w", begin + len(b"<row"), end)
+    while place >= 0 and data[place - 4 : place + 2] != b"</row>":
+        place = data.find(b"w", place + 1, end)
+    return place - 4 if place >= 0 else end
 
 
 def _first_of_run(data: bytes, begin: int, end: int) -> re.Match[bytes] | None:
@@ -256,6 +264,6 @@ def _values(numbers: bytes) -> Array | None:
         values: Array = np.frombuffer(parsed.as_buffer(of_type="d"))
     except (ValueError, TypeError, RuntimeError):  # what simdjson raises for bad, odd and huge numbers
         return None
-    if not values.all() and (b"-0," in numbers or numbers.endswith(b"-0")):
+    if np.count_nonzero(values) < len(values) and (b"-0," in numbers or numbers.endswith(b"-0")):
         return None
     return values

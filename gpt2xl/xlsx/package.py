@@ -74,8 +74,7 @@ class Package:
         """The cells of the sheet `name`; raises `NameNotFound` where there is none."""
         part = self.sheet(name).part
         with self._zip(part) as archive, closing(inflated(archive, archive.getinfo(part))) as pieces:
-            size = archive.getinfo(part).file_size
-            return read_sheet(pieces, size, lambda: self._strings, date1904=self.date1904)
+            return read_sheet(pieces, lambda: self._strings, date1904=self.date1904)
 
     def sheet(self, name: str) -> SheetInfo:
         """The sheet `name`, without regard to case; raises `NameNotFound`."""

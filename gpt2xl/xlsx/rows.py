@@ -20,6 +20,7 @@ _CELLS_AT_A_TIME = 32_768
 # The same where a thread makes and deflates the text, and the least width of a row for that.
 _CELLS_A_PIECE = 131_072
 _WIDE = 64
+_FILLED = 4
 
 
 def sheet_data(blocks: Sequence[Block], *, references: bool, row_attributes: Mapping[int, bytes]) -> Iterator[Piece]:
@@ -106,6 +107,9 @@ def _wide_rows(
     """Rows of which all but a few cells at the left are plain numbers."""
     *left, wide = active
     block = wide.block
+    # A few blank cells are shorter than a position, and the numbers then follow what stands before them.
+    gap = block.rect.left - (left[-1].block.rect.right if left else 0) - 1
+    blanks, follows_on = (b"<c/>" * gap, True) if gap <= _FILLED else (b"", False)
     step = max(1, _CELLS_A_PIECE // block.rect.width)
     for first in range(top, bottom + 1, step):
         count = min(step, bottom + 1 - first)
@@ -114,8 +118,14 @@ def _wide_rows(
             for writer, follow in zip(left, follows, strict=False)
         ]
         opens = [
-            b'<row r="%d"%b>%b%b'
-            % (row, row_attributes.get(row, b""), b"".join(cells), wide.opening(row - block.rect.top, follows[-1]))
+            b'<row r="%d"%b>%b%b%b'
+            % (
+                row,
+                row_attributes.get(row, b""),
+                b"".join(cells),
+                blanks,
+                wide.opening(row - block.rect.top, follows_on),
+            )
             for row, cells in enumerate(zip(*columns, strict=True) if columns else [()] * count, first)
         ]
         start = first - block.rect.top

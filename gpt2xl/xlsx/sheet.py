@@ -11,7 +11,7 @@ from xml.parsers import expat
 import numpy as np
 
 from gpt2xl.a1 import BOOL, ERROR, ERROR_TEXTS, MAX_COLUMNS, MAX_ROWS, NUMBER, Rect, cell_name, parse_cell
-from gpt2xl.errors import Gpt2xlError, WorkbookError
+from gpt2xl.errors import WorkbookError
 from gpt2xl.xlsx.dense import DenseFeeder
 from gpt2xl.xlsx.store import CellStore, FormulaCell, SheetData, rectangles
 from gpt2xl.xlsx.text import unescape_text
@@ -25,19 +25,15 @@ if TYPE_CHECKING:
 _ERROR_NUMBERS = {text: float(index) for index, text in enumerate(ERROR_TEXTS)}
 _UNKNOWN_ERROR = float(ERROR_TEXTS.index("#VALUE!"))  # #SPILL!, #CALC! and others since
 _BOOLEANS = {"1": 1.0, "0": 0.0, "true": 1.0, "false": 0.0}
-# A claimed dimension is believed while its cells would be no more than this for each byte of the part.
-_CELLS_A_BYTE = 0.25
 
 
-def read_sheet(
-    pieces: Iterable[bytes], size: int, strings: Callable[[], Sequence[str]], *, date1904: bool = False
-) -> SheetData:
-    """The cells of a worksheet part that comes as `pieces` of `size` bytes in all.
+def read_sheet(pieces: Iterable[bytes], strings: Callable[[], Sequence[str]], *, date1904: bool = False) -> SheetData:
+    """The cells of a worksheet part that comes as `pieces`.
 
     `strings` gives the shared strings, if they are needed. Raises `WorkbookError` for what is no worksheet.
     """
     parser = sheet_parser()
-    sheet = _Sheet(parser, size, strings, date1904)
+    sheet = _Sheet(parser, strings, date1904)
     feeder = DenseFeeder(parser, sheet)
     try:
         for piece in pieces:
@@ -51,14 +47,11 @@ def read_sheet(
 class _Sheet:
     """The handlers of expat's events, and the cell that they are in."""
 
-    def __init__(
-        self, parser: expat.XMLParserType, size: int, strings: Callable[[], Sequence[str]], date1904: bool
-    ) -> None:
+    def __init__(self, parser: expat.XMLParserType, strings: Callable[[], Sequence[str]], date1904: bool) -> None:
         self.in_row = False  # directly in a row: between two cells
         self.row = 0
         self.column = 0
         self._parser = parser
-        self._size = size
         self._get_strings = strings
         self._strings: Sequence[str] | None = None
         self._date1904 = date1904
@@ -105,26 +98,16 @@ class _Sheet:
         namespace, _, local = name.rpartition("}")
         if namespace not in MAIN or local != "worksheet":
             raise WorkbookError("it is no worksheet")
-        tags = ("dimension", "sheetData", "row", "c", "v", "f", "is", "t", "rPh")
-        (self._dimension, self._data, self._row_tag, self._c, self._v, self._f, self._is, self._t, self._rph) = (
+        tags = ("sheetData", "row", "c", "v", "f", "is", "t", "rPh")
+        (self._data, self._row_tag, self._c, self._v, self._f, self._is, self._t, self._rph) = (
             f"{namespace}}}{tag}" for tag in tags
         )
         self._parser.StartElementHandler = self._outside
 
-    def _outside(self, name: str, attributes: dict[str, str]) -> None:
-        if name == self._dimension:
-            self._hint(attributes.get("ref", ""))
-        elif name == self._data:
+    def _outside(self, name: str, _attributes: dict[str, str]) -> None:
+        if name == self._data:
             self._parser.StartElementHandler = self._start
             self._parser.EndElementHandler = self._end
-
-    def _hint(self, ref: str) -> None:
-        try:
-            rect = Rect.parse(ref)
-        except Gpt2xlError:
-            return  # a dimension is only a hint
-        if rect.size <= self._size * _CELLS_A_BYTE:
-            self._store = CellStore(rect)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if name == self._c:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
@@ -16,13 +15,19 @@ from gpt2xl.xlsx.numbers import Array
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A sheet is kept as one array while that array has no more cells than this for each cell in the file (plus some).
-_DENSE_FACTOR = 16
-_DENSE_ALWAYS = 1_000_000
-# The same for a band of rows, of which a sheet with much room between its cells is made.
-_BAND_FACTOR = 4
+# A sheet with no more places between its first and last cells than this is one array. A larger one is made of slabs
+# (rectangles of at least so many plain numbers) and, for the rest, of bands of rows.
+_DENSE = 1_000_000
+_SLAB = 65_536
+# A band is no larger than its rows together, and has no more places for each cell, by these factors (plus some).
+_BAND_SPANS = 1.125
+_BAND_FACTOR = 16
 _BAND_ALWAYS = 4096
+_FAR = 8  # columns between two stretches of a row that is mostly empty
 
+_NUMBERS: Array = np.zeros((1, 1), dtype=np.uint8)
+
+Run = tuple[int, int, Array]  # row, column, numbers side by side
 ValueBlock = tuple[Rect, Array, Array, Array | None]
 
 
@@ -47,8 +52,8 @@ class SheetData:
     """The cells of a sheet.
 
     ``rect`` is the smallest rectangle around all cells with a value or a formula, or None. ``num`` and ``kind`` have
-    its shape, ``text`` has the strings by row and column, counted from 0 inside ``rect``. A sheet whose few cells
-    lie far apart is ``sparse``: then ``num``, ``kind`` and ``text`` are empty, and only `blocks` gives its values.
+    its shape, ``text`` has the strings by row and column, counted from 0 inside ``rect``. A large sheet is ``sparse``:
+    then ``num``, ``kind`` and ``text`` are empty, and only `blocks` gives its values.
     """
 
     rect: Rect | None = None
@@ -61,60 +66,50 @@ class SheetData:
     def blocks(self) -> Iterator[ValueBlock]:
         """The values as rectangles: where, numbers, kinds, and strings where there are any.
 
+        Where two overlap, which only blank cells of the first do, the later one has the values.
         A rectangle without strings is a view of ``num`` and ``kind``, so a large sheet of numbers costs nothing.
         """
         if self.sparse is not None:
             yield from self.sparse
             return
-        if self.rect is None:
-            return
-        texts = sorted(self.text)
-        for top, end, left, stop in _bands_of(self.kind):
-            of_band = texts[bisect_left(texts, (top, 0)) : bisect_left(texts, (end, 0))]
-            local = {(row - top, column - left): self.text[row, column] for row, column in of_band}
-            for row, bottom, column, right in _text_pieces(local, (end - top, stop - left)):
-                piece = (slice(top + row, top + bottom), slice(left + column, left + right))
-                kind = self.kind[piece]
-                text = None
-                if (kind == TEXT).any():
-                    text = np.full(kind.shape, None, dtype=object)
-                    for text_row, text_column in np.argwhere(kind == TEXT).tolist():
-                        text[text_row, text_column] = local[row + text_row, column + text_column]
-                place = self.rect.part(top + row, left + column, bottom - row, right - column)
-                yield place, self.num[piece], kind, text
+        if self.rect is not None:
+            yield from _without_text(self.rect, self.num, self.kind, self.text)
 
 
 Band = tuple[int, int, int, int]  # first row, end row, first column, end column
 
 
-def _bands_of(kind: Array) -> list[Band]:
-    """The bands of an array's cells that are not blank; the whole array where that is no larger by much."""
-    height, width = kind.shape
-    there = kind != BLANK
-    counts = np.count_nonzero(there, axis=1)
-    if kind.size <= _BAND_FACTOR * counts.sum() + _BAND_ALWAYS:
-        return [(0, height, 0, width)]
-    rows = np.flatnonzero(counts)
-    there = there[rows]
-    return bands(rows, there.argmax(axis=1), width - there[:, ::-1].argmax(axis=1), counts[rows])
+def _bands(rows: Array, lefts: Array, ends: Array, counts: Array) -> list[Band]:
+    """Join rows, in order, each with cells from a column to before another, to rectangles.
 
-
-def bands(rows: Array, lefts: Array, ends: Array, counts: Array) -> list[Band]:
-    """Join rows, in order, each with cells from a column to before another, to rectangles that are mostly filled."""
+    A rectangle is hardly larger than its rows together, and its cells are not much fewer than its places.
+    """
     found: list[Band] = []
-    filled = 0
+    spans = filled = 0
     for row, left, end, count in zip(rows.tolist(), lefts.tolist(), ends.tolist(), counts.tolist(), strict=True):
+        spans, filled = spans + end - left, filled + count
         if found:
             top, _, band_left, band_end = found[-1]
             joined = (top, row + 1, min(left, band_left), max(end, band_end))
-            size = (row + 1 - top) * (joined[3] - joined[2])
-            if size <= _BAND_FACTOR * (filled + count) + _BAND_ALWAYS:
+            size = (row + 1 - top) * (joined[3] - joined[2]) - _BAND_ALWAYS
+            if size <= _BAND_SPANS * spans and size <= _BAND_FACTOR * filled:
                 found[-1] = joined
-                filled += count
                 continue
         found.append((row, row + 1, left, end))
-        filled = count
+        spans, filled = end - left, count
     return found
+
+
+def _without_text(rect: Rect, num: Array, kind: Array, texts: dict[tuple[int, int], str]) -> Iterator[ValueBlock]:
+    """A rectangle's values, cut so that large pieces are free of strings."""
+    for row, bottom, column, right in _text_pieces(texts, rect.shape):
+        piece = (slice(row, bottom), slice(column, right))
+        text = None
+        if (kind[piece] == TEXT).any():
+            text = np.full(kind[piece].shape, None, dtype=object)
+            for text_row, text_column in np.argwhere(kind[piece] == TEXT).tolist():
+                text[text_row, text_column] = texts[row + text_row, column + text_column]
+        yield rect.part(row, column, bottom - row, right - column), num[piece], kind[piece], text
 
 
 def _text_pieces(text: dict[tuple[int, int], str], shape: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
@@ -144,23 +139,15 @@ def _stretches(flags: Array) -> Iterator[tuple[int, int, bool]]:
 
 
 class CellStore:
-    """Takes cells one by one and in runs of numbers; `finish` gives the arrays.
+    """Takes cells one by one and in runs of numbers; `finish` gives the arrays."""
 
-    `hint` is where the file says its cells are (ECMA-376 part 1, 18.3.1.35: dimension): runs inside it go
-    straight to their place. It need not be true.
-    """
-
-    def __init__(self, hint: Rect | None = None) -> None:
-        self._runs: list[tuple[int, int, Array]] = []
+    def __init__(self) -> None:
+        self._runs: list[Run] = []
         self._rows, self._columns = array("i"), array("i")
         self._kinds, self._numbers = array("B"), array("d")
         self._text: dict[tuple[int, int], str] = {}
         self._top = self._left = 1 << 30
         self._bottom = self._right = self._count = 0
-        self._hint = hint
-        if hint:
-            self._num = np.zeros(hint.shape)
-            self._kind = np.full(hint.shape, BLANK, dtype=np.uint8)
 
     def put(self, row: int, column: int, kind: int, number: float) -> None:
         self._rows.append(row)
@@ -174,15 +161,9 @@ class CellStore:
 
     def put_run(self, row: int, column: int, numbers: Array) -> None:
         """Numbers side by side, the first at (`row`, `column`)."""
-        hint, right = self._hint, column + len(numbers) - 1
-        self._stretch(row, column, row, right)
+        self._stretch(row, column, row, column + len(numbers) - 1)
         self._count += len(numbers)
-        if hint and hint.top <= row <= hint.bottom and hint.left <= column and right <= hint.right:
-            place = (row - hint.top, slice(column - hint.left, right + 1 - hint.left))
-            self._num[place] = numbers
-            self._kind[place] = NUMBER
-        else:
-            self._runs.append((row, column, numbers))
+        self._runs.append((row, column, numbers))
 
     def _stretch(self, top: int, left: int, bottom: int, right: int) -> None:
         self._top, self._left = min(self._top, top), min(self._left, left)
@@ -200,9 +181,10 @@ class CellStore:
         if not self._count:
             return SheetData()
         rect = Rect(self._top, self._left, self._bottom, self._right)
-        if rect.size > _DENSE_FACTOR * self._count + _DENSE_ALWAYS:
+        if rect.size > _DENSE:
             return SheetData(rect, formulas=formulas, sparse=list(self._sparse_blocks(rows, columns)))
-        num, kind = self._arrays(rect)
+        num = np.zeros(rect.shape)
+        kind = np.full(rect.shape, BLANK, dtype=np.uint8)
         for row, column, numbers in self._runs:
             place = (row - rect.top, slice(column - rect.left, column - rect.left + len(numbers)))
             num[place] = numbers
@@ -213,34 +195,15 @@ class CellStore:
         text = {(row - rect.top, column - rect.left): string for (row, column), string in self._text.items()}
         return SheetData(rect, num, kind, text, formulas)
 
-    def _arrays(self, rect: Rect) -> tuple[Array, Array]:
-        """Arrays of `rect`'s shape, with what `hint` already holds."""
-        hint = self._hint
-        if hint and hint.contains(rect):
-            place = (
-                slice(rect.top - hint.top, rect.bottom + 1 - hint.top),
-                slice(rect.left - hint.left, rect.right + 1 - hint.left),
-            )
-            return self._num[place], self._kind[place]
-        num = np.zeros(rect.shape)
-        kind = np.full(rect.shape, BLANK, dtype=np.uint8)
-        if hint:
-            top, left = max(rect.top, hint.top), max(rect.left, hint.left)
-            bottom, right = min(rect.bottom, hint.bottom), min(rect.right, hint.right)
-            if top <= bottom and left <= right:
-                to = (slice(top - rect.top, bottom + 1 - rect.top), slice(left - rect.left, right + 1 - rect.left))
-                of = (slice(top - hint.top, bottom + 1 - hint.top), slice(left - hint.left, right + 1 - hint.left))
-                num[to] = self._num[of]
-                kind[to] = self._kind[of]
-        return num, kind
-
     def _sparse_blocks(self, rows: Array, columns: Array) -> Iterator[ValueBlock]:
-        if hint := self._hint:  # it was too small, by far
-            for row, kinds_of_row in enumerate(self._kind):
-                for begin, end, is_number in _stretches(kinds_of_row == NUMBER):
-                    if is_number:
-                        self._runs.append((hint.top + row, hint.left + begin, self._num[row, begin:end]))
-        runs = sorted(self._runs, key=lambda run: run[:2])
+        runs, slabs = _slabs(sorted(self._runs, key=lambda run: run[:2]))
+        self._runs.clear()
+        if runs or len(rows):
+            yield from self._band_blocks(rows, columns, runs)
+        for rect, num in slabs:
+            yield rect, num, np.broadcast_to(_NUMBERS, rect.shape), None
+
+    def _band_blocks(self, rows: Array, columns: Array, runs: list[Run]) -> Iterator[ValueBlock]:
         order = np.lexsort((columns, rows))
         rows, columns = rows[order], columns[order]
         numbers, kinds = np.asarray(self._numbers)[order], np.asarray(self._kinds)[order]
@@ -261,22 +224,49 @@ class CellStore:
             cells = np.s_[np.searchsorted(rows, top) : np.searchsorted(rows, end)]
             places = rows[cells] - top, columns[cells] - left
             num[places], kind[places] = numbers[cells], kinds[cells]
-            text = None
-            if (kinds[cells] == TEXT).any():
-                text = np.full(num.shape, None, dtype=object)
-                for row, column in np.argwhere(kind == TEXT).tolist():
-                    text[row, column] = self._text[top + row, left + column]
-            yield Rect.of(top, left, *num.shape), num, kind, text
+            texts = {
+                (row, column): self._text[top + row, left + column]
+                for row, column in np.argwhere(kind == TEXT).tolist()
+            }
+            yield from _without_text(Rect.of(top, left, *num.shape), num, kind, texts)
+
+
+def _slabs(runs: list[Run]) -> tuple[list[Run], list[tuple[Rect, Array]]]:
+    """Runs of equal extent in row after row, put together where they are many; and the other runs, in order."""
+    groups: list[list[Run]] = []
+    growing: dict[tuple[int, int], list[Run]] = {}  # by column and length
+    for run in runs:
+        extent = run[1], len(run[2])
+        group = growing.get(extent)
+        if group is None or group[-1][0] != run[0] - 1:
+            group = growing[extent] = []
+            groups.append(group)
+        group.append(run)
+    runs.clear()
+    growing.clear()
+    others: list[Run] = []
+    slabs: list[tuple[Rect, Array]] = []
+    for group in groups:
+        row, column, numbers = group[0]
+        if len(group) * len(numbers) < _SLAB:
+            others += group
+            continue
+        slab = np.empty((len(group), len(numbers)))
+        for index, (_, _, of_row) in enumerate(group):
+            slab[index] = of_row
+        group.clear()
+        slabs.append((Rect.of(row, column, *slab.shape), slab))
+    return sorted(others, key=lambda run: run[:2]), slabs
 
 
 def _bands_of_cells(rows: Array, lefts: Array, ends: Array, counts: Array) -> Iterator[Band]:
-    """`bands` of stretches of cells in any order; a row with much room in it is a band for each of its stretches."""
+    """`_bands` of stretches of cells in any order; a row with much room in it is a band for each of its stretches."""
     order = np.argsort(rows, kind="stable")
     rows, lefts, ends, counts = rows[order], lefts[order], ends[order], counts[order]
     begins = np.flatnonzero(np.diff(rows, prepend=-1))
     row_lefts, row_ends = np.minimum.reduceat(lefts, begins), np.maximum.reduceat(ends, begins)
     row_counts = np.add.reduceat(counts, begins)
-    for top, end, left, stop in bands(rows[begins], row_lefts, row_ends, row_counts):
+    for top, end, left, stop in _bands(rows[begins], row_lefts, row_ends, row_counts):
         if end - top > 1 or stop - left <= _BAND_ALWAYS:
             yield top, end, left, stop
             continue
@@ -284,7 +274,7 @@ def _bands_of_cells(rows: Array, lefts: Array, ends: Array, counts: Array) -> It
         stretches = sorted(zip(lefts[row].tolist(), ends[row].tolist(), strict=True))
         first, last = stretches[0]
         for begin, after in stretches[1:]:
-            if begin - last > _BAND_FACTOR:
+            if begin - last > _FAR:
                 yield top, end, first, last
                 first = begin
             last = max(last, after)

@@ -82,7 +82,7 @@ def test_other_encodings() -> None:
     xml = worksheet('<row r="1"><c r="A1" t="str"><v>é</v></c></row>')
     for encoding in ("utf-16", "iso-8859-1"):
         data = xml.replace("UTF-8", encoding).encode(encoding)
-        assert values(read_sheet([data], len(data), list)) == {"A1": "é"}
+        assert values(read_sheet([data], list)) == {"A1": "é"}
 
 
 def test_rich_text_without_its_phonetic_hints() -> None:

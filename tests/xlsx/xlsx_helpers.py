@@ -61,7 +61,7 @@ def values(data: SheetData) -> dict[str, Any]:
 def read(xml: str, strings: list[str] | None = None, piece: int = 1 << 20) -> SheetData:
     data = xml.encode()
     pieces = (data[at : at + piece] for at in range(0, len(data), piece))
-    return read_sheet(pieces, len(data), lambda: strings or [])
+    return read_sheet(pieces, lambda: strings or [])
 
 
 def worksheet(rows: str) -> str:
