@@ -214,8 +214,14 @@ class Grid:
         num, kind = self.num, self.kind
         self._tiles = {}
         self.num, self.kind = np.zeros((0, 0)), np.zeros((0, 0), np.uint8)
-        if num.size:
-            self.write(Rect(1, 1, *num.shape), num, kind)
+        for row in range(0, num.shape[0], _TILE_ROWS):
+            for column in range(0, num.shape[1], _TILE_COLUMNS):
+                part = np.s_[row : row + _TILE_ROWS, column : column + _TILE_COLUMNS]
+                if (kind[part] != BLANK).any():
+                    tile = np.zeros((_TILE_ROWS, _TILE_COLUMNS)), np.full((_TILE_ROWS, _TILE_COLUMNS), BLANK, np.uint8)
+                    inside = np.s_[: num[part].shape[0], : num[part].shape[1]]
+                    tile[0][inside], tile[1][inside] = num[part], kind[part]
+                    self._tiles[row // _TILE_ROWS, column // _TILE_COLUMNS] = tile
         self.version += 1
 
     def _overlaps(
