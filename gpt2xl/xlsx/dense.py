@@ -152,14 +152,19 @@ def _end_of_row(data: bytes, begin: int, end: int) -> int:
 
 
 def _first_of_run(data: bytes, begin: int, end: int) -> re.Match[bytes] | None:
-    """The first cell of plain numbers that the next one resembles: a label stands before many rows."""
+    """The first cell of plain numbers that the next cell resembles: labels stand before many rows."""
     first = _FIRST.search(data, begin, end)
     for _ in range(_LABELS):
         if not first:
             break
         close = data.find(_END, first.end(), end)
-        following = _FIRST.match(data, close + len(_END), end) if close >= 0 else None
-        if not following or (bool(following[1]), following[3]) == (bool(first[1]), first[3]):
+        if close < 0:
+            break
+        following = _FIRST.match(data, close + len(_END), end)
+        if following and (bool(following[1]), following[3]) == (bool(first[1]), first[3]):
+            break
+        following = following or _FIRST.search(data, close, end)
+        if not following:
             break
         first = following
     return first
