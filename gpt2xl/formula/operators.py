@@ -15,7 +15,7 @@ import numpy as np
 from gpt2xl.a1 import BLANK, BOOL, ERROR, TEXT
 from gpt2xl.formula import coerce
 from gpt2xl.formula.coerce import Errors, merge, with_errors
-from gpt2xl.formula.values import BOOLS, DIV0, NA, NUM, TextPool, Value
+from gpt2xl.formula.values import BOOLS, DIV0, NA, NUM, TextPool, Value, collated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -144,7 +144,7 @@ def order(pool: TextPool, left: Value, right: Value, *, ordered: bool = True) ->
         if ordered and signs.any():
             unequal = signs != 0
             signs[unequal] = [
-                1 if one > other else -1
+                1 if collated(one) > collated(other) else -1
                 for one, other in zip(pool.get(x[unequal]).tolist(), pool.get(y[unequal]).tolist(), strict=True)
             ]
         result[both] = signs

@@ -8,7 +8,9 @@ or TRANSPOSE as a number does, and pure numbers need no second array at all.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -188,6 +190,17 @@ class TextPool:
                 self._strings[index] = None
                 self._folded[index] = -1
                 self._free.append(index)
+
+
+@lru_cache(maxsize=1 << 12)
+def collated(text: str) -> tuple[tuple[tuple[int, str], ...], str]:
+    """What an order of texts compares: signs before digits before letters, letters without case, and without their
+    accents as long as something else differs (as Excel and LibreOffice order in Western languages)."""
+    folded = fold(text)
+    if folded.isascii() and folded.isalpha():
+        return tuple((2, letter) for letter in folded), folded
+    plain = (letter for letter in unicodedata.normalize("NFD", folded) if not unicodedata.combining(letter))
+    return tuple((2 if letter.isalpha() else 1 if letter.isdigit() else 0, letter) for letter in plain), folded
 
 
 def fold(text: str) -> str:

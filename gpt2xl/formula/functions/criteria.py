@@ -18,7 +18,7 @@ from gpt2xl.formula.operators import BINARY, align
 from gpt2xl.formula.precedents import resized
 from gpt2xl.formula.registry import Context, special, whole
 from gpt2xl.formula.tree import Call, Reference
-from gpt2xl.formula.values import DIV0, VALUE, TextPool, Value, fold
+from gpt2xl.formula.values import DIV0, VALUE, TextPool, Value, collated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def matching(pool: TextPool, num: NDArray[np.float64], kind: NDArray[np.uint8], 
             like = wildcard(rest)
             result[texts] = [like.fullmatch(word) is not None for word in words]
         else:
-            result[texts] = [compare(fold(word), fold(rest)) for word in words]
+            result[texts] = [compare(collated(word), collated(rest)) for word in words]
     return ~result if sign == "<>" else result
 
 

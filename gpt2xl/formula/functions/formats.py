@@ -6,6 +6,7 @@ import math
 import re
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from decimal import Context as Digits
 from functools import lru_cache
 
 import numpy as np
@@ -16,6 +17,7 @@ from gpt2xl.formula.operators import align
 from gpt2xl.formula.registry import Context, per_cell, whole
 from gpt2xl.formula.values import VALUE, ExcelError, Value
 
+_EXACT = Digits(prec=800)  # enough for every digit of any double, and 127 places
 _PIECE = re.compile(
     r"""(?P<quoted>"[^"]*")|\\(?P<escaped>.)|_(?P<width>.)|\*(?P<fill>.)|(?P<general>general)|(?P<bracket>\[[^\]]*\])
       |(?P<ampm>am/pm|a/p)|(?P<date>y+|m+|d+|h+|s+(?:\.0+)?)|(?P<power>e[+-])|(?P<digit>[0\#?])
@@ -118,9 +120,9 @@ def _decimal(number: float, pieces: list[tuple[str, str]]) -> str:
             exponent = value.adjusted() - (len(whole) - 1 if len(whole) > 1 else 0)
             exponent = value.adjusted() // len(whole) * len(whole) if len(whole) > 1 else exponent
         value = value.scaleb(-exponent)
-        if value.quantize(Decimal(1).scaleb(-len(part)), ROUND_HALF_UP) >= Decimal(10) ** max(1, len(whole)):
+        if value.quantize(Decimal(1).scaleb(-len(part)), ROUND_HALF_UP, _EXACT) >= Decimal(10) ** max(1, len(whole)):
             value, exponent = value.scaleb(-max(1, len(whole))), exponent + max(1, len(whole))
-    rounded = value.quantize(Decimal(1).scaleb(-len(part)), ROUND_HALF_UP)
+    rounded = value.quantize(Decimal(1).scaleb(-len(part)), ROUND_HALF_UP, _EXACT)
     figures, _, fraction = f"{rounded:f}".partition(".")
     figures = figures.lstrip("0")
     negative = number < 0 and rounded != 0
@@ -250,7 +252,7 @@ def fixed(number: float, digits: float = 2.0, plain: bool = False) -> str | Exce
     places = int(digits)
     if places > 127:
         return VALUE
-    rounded = Decimal(repr(number)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    rounded = Decimal(repr(number)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _EXACT)
     return f"{rounded:.{max(places, 0)}f}" if plain else f"{rounded:,.{max(places, 0)}f}"
 
 

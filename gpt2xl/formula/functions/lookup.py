@@ -10,7 +10,7 @@ import numpy as np
 
 from gpt2xl.a1 import ERROR, MAX_COLUMNS, MAX_ROWS, TEXT, column_letters, quote_sheet
 from gpt2xl.formula import coerce, values
-from gpt2xl.formula.code import ARRAY, SCALAR, Code, Compiling, SingleLanes, common, constant
+from gpt2xl.formula.code import ARRAY, SCALAR, Code, Compiling, Scope, SingleLanes, common, constant
 from gpt2xl.formula.coerce import Errors, merge
 from gpt2xl.formula.functions import search
 from gpt2xl.formula.functions.ranges import wrong
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from gpt2xl.formula.window import Placement
 
 
 def _vector(value: Value) -> Value | None:
@@ -72,7 +74,7 @@ def _by_choice(searches: dict[float, Any], choice: Any, context: Context, keys: 
     return place
 
 
-@whole("MATCH", "va?v", "scalars")
+@whole("MATCH", "vav?", "scalars")
 def match(context: Context, sought: Value, keys: Value, how: Value | None = None) -> Value:
     """MATCH(value, array, [type]): type 1 the last not above (sorted), 0 the first equal, -1 the last not
     below (sorted downwards) (ECMA-376, 18.17.7)."""
@@ -90,7 +92,7 @@ def match(context: Context, sought: Value, keys: Value, how: Value | None = None
     return Value(place + 1.0) if errors is None else coerce.with_errors(place + 1.0, None, errors)
 
 
-@whole("LOOKUP", "va?a", "scalars")
+@whole("LOOKUP", "vaa?", "scalars")
 def lookup(context: Context, sought: Value, keys: Value, results: Value | None = None) -> Value:
     """LOOKUP(value, vector, [results]): the result beside the last key not above; in a table the first row or
     column (the longer side) holds the keys and the last one the results (ECMA-376, 18.17.7)."""
@@ -117,10 +119,11 @@ def _table_lookup(
     keys = table.num[:, :, 0] if axis == 1 else table.num[:, 0, :]
     kinds = table.kinds[:, :, 0] if axis == 1 else table.kinds[:, 0, :]
     vector = Value(np.ascontiguousarray(keys)[:, np.newaxis], None if table.kind is None else kinds[:, np.newaxis])
+    sought, which, *more = align(sought, which, *([] if approximate is None else [approximate]))
     errors = coerce.errors_of(sought)
     near: Any = np.ones(1)
-    if approximate is not None:
-        sought, approximate = align(sought, approximate)
+    if more:
+        (approximate,) = more
         truth, found = coerce.booleans(context.pool, approximate)
         errors, near = merge(errors, found), truth.astype(np.float64)
     if vector.kind is not None and not vector.kind.any():
@@ -138,19 +141,19 @@ def _table_lookup(
     return _pick(table, _lanes(place, table.num, other), row, column, errors)
 
 
-@whole("VLOOKUP", "vav?v", "scalars")
+@whole("VLOOKUP", "vavv?", "scalars")
 def vlookup(context: Context, sought: Value, table: Value, which: Value, approximate: Value | None = None) -> Value:
     """VLOOKUP(value, table, column, [approximate]) (ECMA-376, 18.17.7)."""
     return _table_lookup(context, sought, table, which, approximate, 1)
 
 
-@whole("HLOOKUP", "vav?v", "scalars")
+@whole("HLOOKUP", "vavv?", "scalars")
 def hlookup(context: Context, sought: Value, table: Value, which: Value, approximate: Value | None = None) -> Value:
     """HLOOKUP(value, table, row, [approximate]) (ECMA-376, 18.17.7)."""
     return _table_lookup(context, sought, table, which, approximate, 2)
 
 
-@special("INDEX", "rv?vv")
+@special("INDEX", "rvv?v")
 def index(compiler: Compiling, node: Call, mode: int) -> Code:
     """INDEX(array, row, [column], [area]): 0 or nothing is the whole row or column; beyond the array is `#REF!`
     (ECMA-376, 18.17.7)."""
@@ -178,9 +181,7 @@ def index(compiler: Compiling, node: Call, mode: int) -> Code:
             columns_whole = len(places) < 2 or _may_be_whole(node.arguments[2])
             code.rows = max(code.rows, source.rows if rows_whole else 1)
             code.columns = max(code.columns, source.columns if columns_whole else 1)
-    if mode != SCALAR or code.rows * code.columns == 1:
-        return code
-    return _first_cell(code)
+    return code if mode != SCALAR else _one_cell(code, _corner(compiler, node.arguments[0]), compiler.scope)
 
 
 def _whole_part(node: Call) -> Reference | None:
@@ -212,17 +213,34 @@ def _may_be_whole(node: Node) -> bool:
     return isinstance(node, Missing) or (isinstance(node, Number) and node.value < 1)
 
 
-def _first_cell(code: Code) -> Code:
-    """A whole row or column where one cell is wanted: its first cell."""
+def _corner(compiler: Compiling, node: Node) -> Placement | None:
+    """Where the cells lie that INDEX picks from; None for an array."""
+    found = compiler.static(node) if isinstance(node, Reference | Name) else None
+    return compiler.place(found) if isinstance(found, Reference) else None
+
+
+def _one_cell(code: Code, place: Placement | None, scope: Scope) -> Code:
+    """A whole row or column where one cell is wanted: of a reference the cell in the formula's own column or row, of an
+    array the first."""
     run = code.run
 
-    def first() -> Value:
+    def one() -> Value:
         value = run()
-        if value.num.shape[1:] == (1, 1):
+        rows, columns = value.num.shape[1:]
+        if rows == columns == 1:
             return value
-        return Value(value.num[:, :1, :1], None if value.kind is None else value.kinds[:, :1, :1], True)
+        row = column = 0
+        if place is not None:
+            if scope.lanes != (1, 1):
+                raise SingleLanes
+            row = scope.rect.top - place.top if rows > 1 else 0
+            column = scope.rect.left - place.left if columns > 1 else 0
+            if (rows > 1 and columns > 1) or not (0 <= row < rows and 0 <= column < columns):
+                return values.error(VALUE)
+        part = np.s_[:, row : row + 1, column : column + 1]
+        return Value(value.num[part], None if value.kind is None else value.kinds[part], True)
 
-    return Code(first, varies=code.varies)
+    return Code(one, varies=code.varies)
 
 
 def _index(pool: values.TextPool, table: Value, places: list[Value]) -> Value:
@@ -245,6 +263,8 @@ def _index(pool: values.TextPool, table: Value, places: list[Value]) -> Value:
     row_num, column_num, errors = np.trunc(row_num), np.trunc(column_num), merge(errors, more)
     errors = merge(errors, wrong((row_num < 0) | (column_num < 0), VALUE))
     errors = merge(errors, wrong((row_num > rows) | (column_num > columns), REF))
+    if errors is not None:  # there the places do not count
+        row_num, column_num = np.where(errors != 0, 1, row_num), np.where(errors != 0, 1, column_num)
     whole_row, whole_column = column_num == 0, row_num == 0
     if whole_row.any() or whole_column.any():
         return _whole(table, row_num, column_num, errors)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpt2xl.a1 import BLANK, ERROR, NUMBER, TEXT
-from gpt2xl.formula.values import TextPool, Value, fold
+from gpt2xl.formula.values import TextPool, Value, collated
 
 Positions = NDArray[np.intp]
 
@@ -163,9 +163,9 @@ def _by_kind(pool: TextPool, keys: Value, sought: Value, search: Any) -> Positio
                 if (own, kind) not in rows:
                     places = np.flatnonzero(key_kinds[own, 0] == kind)
                     among = keys.num[own, 0][places]
-                    items = [fold(text) for text in pool.get(among)] if kind == TEXT else among.tolist()
+                    items = [collated(text) for text in pool.get(among)] if kind == TEXT else among.tolist()
                     rows[own, kind] = items, places.tolist()
                 items, where = rows[own, kind]
-                place = search(items, fold(pool.text(num)) if kind == TEXT else num)
+                place = search(items, collated(pool.text(num)) if kind == TEXT else num)
                 result[lane, row, column] = where[place] if place >= 0 else -1
     return result

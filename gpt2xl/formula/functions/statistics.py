@@ -283,7 +283,7 @@ alias("PERCENTILE.INC", "PERCENTILE")
 alias("QUARTILE.INC", "QUARTILE")
 
 
-@whole("RANK", "vr?v", "scalars")
+@whole("RANK", "vrv?", "scalars")
 def rank(context: Context, sought: Value, value: Value, upwards: Value | None = None) -> Value:
     """RANK(number, range, [order]): downwards unless order is not 0; `#N/A` for a number not there
     (ECMA-376, 18.17.7)."""
