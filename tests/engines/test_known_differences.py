@@ -31,6 +31,7 @@ from gpt2xl.engines.document import CellError
 from gpt2xl.engines.ironcalc import IronCalc
 from gpt2xl.engines.libreoffice import LibreOffice
 from gpt2xl.formula import ExcelError
+from gpt2xl.formula.printer import FILE_PREFIXED
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "engines.md"
@@ -187,7 +188,7 @@ def _constant(value: Any, case: Case, texts: list[str]) -> str:
 
 def _in_file(formula: str) -> str:
     """The formula as a file has it: functions newer than Excel 2007 have a prefix (MS-XLSX 2.3.3)."""
-    return re.sub(r"\b(UNICODE|UNICHAR|TEXTJOIN)\(", r"_xlfn.\1(", formula)
+    return re.sub(r"\b([A-Z][A-Z0-9.]*)(?=\()", lambda name: "_xlfn." * (name[1] in FILE_PREFIXED) + name[1], formula)
 
 
 def ours(path: Path) -> list[Values]:
