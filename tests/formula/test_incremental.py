@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -40,6 +41,13 @@ TEMPLATES = [
     "=EXP({0}/1000)",
     "=LOOKUP({0},{3})",
     "=SUM($A$1:{0})",
+    "=COUNTIF(A:A,{0})",
+    '=SUMIF({3},">1")',
+    "=INDEX({2},0,1)",
+    "=VLOOKUP({0},$A$1:$D$6,2,FALSE)",
+    "=TEXTJOIN({0},TRUE,{2})",
+    "=SUBTOTAL(9,{2})",
+    "=SMALL({2},1)",
 ]
 
 
@@ -84,23 +92,40 @@ def made(inputs: list[list[Any]], formulas: list[tuple[Rect, str, str]], charact
 WHOLE = Rect.of(1, 1, ROWS, COLUMNS + WIDTH)
 
 
+_edits = st.lists(
+    st.tuples(st.integers(1, ROWS), st.integers(1, COLUMNS), _values, st.booleans()), min_size=1, max_size=6
+)
+SEQUENCES = 10
+
+
 @settings(max_examples=100, deadline=None)
-@given(books(), st.lists(st.tuples(st.integers(1, ROWS), st.integers(1, COLUMNS), _values, st.booleans()), max_size=6))
+@given(books(), st.lists(_edits, min_size=SEQUENCES, max_size=SEQUENCES), st.randoms(use_true_random=False))
 def test_edits_equal_a_fresh_recalculation(
-    book: tuple[list[list[Any]], list[tuple[Rect, str, str]]], edits: list[tuple[int, int, Any, bool]]
+    book: tuple[list[list[Any]], list[tuple[Rect, str, str]]],
+    sequences: list[list[tuple[int, int, Any, bool]]],
+    random: Random,
 ) -> None:
+    """A hundred books, ten sequences of edits each: bit for bit what computing everything gives, in whatever order."""
     inputs, formulas = book
-    edited = made(inputs, formulas)
+    edited, ordered, everything = (made(inputs, formulas) for _ in range(3))
     edited.recalculate()
     now = [list(row) for row in inputs]
-    for row, column, value, look in edits:
-        edited.set("S", Rect.of(row, column, 1, 1), value)
-        now[row - 1][column - 1] = value
-        if look:
-            edited.get("S", Rect.of(row, COLUMNS + 3, 1, 1))
-    fresh = made(now, formulas)
-    left, right = edited.get("S", WHOLE), fresh.get("S", WHOLE)
-    assert left.equals(right), (left.tolist(), right.tolist())
+    for edits in sequences:
+        for row, column, value, look in edits:
+            edited.set("S", Rect.of(row, column, 1, 1), value)
+            now[row - 1][column - 1] = value
+            if look:
+                edited.get("S", Rect.of(row, COLUMNS + 3, 1, 1))
+        last = list({(row, column): value for row, column, value, _ in edits}.items())
+        for (row, column), value in random.sample(last, len(last)):
+            ordered.set("S", Rect.of(row, column, 1, 1), value)
+        everything.sheet("S").put(Rect.of(1, 1, ROWS, COLUMNS), now)
+        everything.recalculate(everything=True)
+        right = everything.get("S", WHOLE)
+        for other in (edited, ordered):
+            left = other.get("S", WHOLE)
+            assert left.equals(right), (left.tolist(), right.tolist())
+    assert edited.get("S", WHOLE).equals(made(now, formulas).get("S", WHOLE))
 
 
 @settings(max_examples=60, deadline=None)
