@@ -26,13 +26,26 @@ def set_inputs(workbook: Workbook, prompt: str | None, settings: Sequence[str]) 
         workbook[name] = value if name.casefold() == "prompt" else _number(value)
 
 
+_NAMES = ("prompt", "token_ids", "tokens", "n_tokens", "next_token_id", "next_token", "logits", "probs")
+
+
+def is_ours(workbook: Workbook) -> bool:
+    """Whether a workbook has all the names that an answer is read from."""
+    return all(name in workbook for name in _NAMES)
+
+
+def read_values(workbook: Workbook, wanted: Sequence[str]) -> dict[str, Any]:
+    """The values of names and ranges, as JSON has them."""
+    return {name: _plain(workbook[name]) for name in wanted}
+
+
 def read_answer(workbook: Workbook, top: int = 10, wanted: Sequence[str] = ()) -> dict[str, Any]:
     """The record that `run --json` prints.
 
     Raises `PromptError` with the workbook's own sentence where it cannot serve the prompt, `WorkbookError` for a file
     that is no workbook of ours.
     """
-    for name in ("prompt", "token_ids", "tokens", "n_tokens", "next_token_id", "next_token", "logits", "probs"):
+    for name in _NAMES:
         if name not in workbook:
             raise WorkbookError(f"{workbook.path} has no cell named `{name}`; run takes a workbook that gpt2xl built")
     next_token_id = workbook["next_token_id"]
@@ -60,7 +73,7 @@ def read_answer(workbook: Workbook, top: int = 10, wanted: Sequence[str] = ()) -
         ],
         "generated_ids": [],
         "generated_text": "",
-        "values": {name: _plain(workbook[name]) for name in wanted},
+        "values": read_values(workbook, wanted),
     }
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from gpt2xl.a1 import BLANK, NUMBER, TEXT, Rect
 from gpt2xl.errors import WorkbookError
-from gpt2xl.formula import Array, ExcelError, RectIndex, Scalar, Uncomputed, survey
+from gpt2xl.formula import Array, RectIndex, Scalar, Uncomputed, survey
+from gpt2xl.shown import plain
 from gpt2xl.workbook import Workbook
 
 if TYPE_CHECKING:
@@ -120,20 +121,6 @@ def same(stored: Array, computed: Array, tolerance: float) -> NDArray[np.bool_]:
     if stored.text is not None and computed.text is not None:
         agree &= (kinds != TEXT) | (stored.text == computed.text).astype(bool)
     return agree
-
-
-def plain(value: Scalar) -> float | str | bool | None:
-    """A cell's value as JSON has it: errors as their text."""
-    return value.text if isinstance(value, ExcelError) else value
-
-
-def shown(value: Scalar) -> str:
-    """A cell's value as the command line prints it: texts in quotes, truth values as Excel shows them."""
-    if isinstance(value, bool):
-        return str(value).upper()
-    if isinstance(value, str):
-        return '"' + value.replace('"', '""') + '"'
-    return "blank" if value is None else str(value) if isinstance(value, ExcelError) else f"{value:.15g}"
 
 
 def _kinds(array: Array) -> NDArray[np.uint8]:

@@ -77,6 +77,9 @@ def build(prompt: str, output: Path, quiet: bool, **options: Any) -> None:
 @click.option("--prompt", help="Set the prompt.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set an input.")
 @click.option("--get", "wanted", multiple=True, metavar="NAME", help="Print the values of a name or range.")
+@click.option(
+    "--explain", "explained", metavar="REF", help="Print a cell's formula, what it reads and its largest terms."
+)
 @click.option("--top", default=10, show_default=True, type=click.IntRange(min=1), help="How many likely next tokens.")
 @JSON
 @click.option("--save", type=click.Path(path_type=Path), help="Write the recalculated workbook.")
@@ -86,29 +89,39 @@ def run(
     prompt: str | None,
     settings: tuple[str, ...],
     wanted: tuple[str, ...],
+    explained: str | None,
     top: int,
     as_json: bool,
     save: Path | None,
 ) -> None:
-    """Recalculate a workbook and print the prediction."""
-    from gpt2xl.answer import read_answer, set_inputs
+    """Recalculate a workbook and print the prediction; or, of any workbook, explain a cell."""
+    from gpt2xl.answer import is_ours, read_answer, read_values, set_inputs
+    from gpt2xl.explain import explain
     from gpt2xl.workbook import Workbook
 
     workbook = Workbook.open(book)
     set_inputs(workbook, prompt, settings)
-    answer = read_answer(workbook, top, wanted)
+    explanation = None if explained is None else explain(workbook, explained)
+    if explanation is not None and (not as_json or not is_ours(workbook)):
+        answer: dict[str, Any] = {"values": read_values(workbook, wanted)}
+    else:
+        answer = read_answer(workbook, top, wanted)
     if save is not None:
         workbook.save(save)
     if as_json:
-        _print_json(answer)
+        _print_json(answer | ({"explain": explanation.as_json()} if explanation else {}))
+        return
+    if explanation is not None:
+        for line in explanation.lines():
+            click.echo(line)
+        _echo_values(answer["values"])
         return
     click.echo(f"prompt      {answer['prompt']!r}")
     click.echo(f"tokens      {' | '.join(answer['tokens'])}")
     click.echo(f"next token  {answer['next_token']!r} (id {answer['next_token_id']})")
     for entry in answer["top"]:
         click.echo(f"{entry['prob']:9.4%}  {entry['logit']:10.4f}  {entry['id']:6d}  {entry['token']!r}")
-    for name, value in answer["values"].items():
-        click.echo(f"{name} = {_shown(value)}")
+    _echo_values(answer["values"])
 
 
 @main.command()
@@ -156,7 +169,7 @@ def check(book: Path, prompts: tuple[str, ...], as_json: bool, **options: Any) -
 def audit(book: Path, tolerance: float, as_json: bool) -> None:
     """Recompute any workbook and compare with the values that it stores; exit 1 when one differs."""
     from gpt2xl.audit import audit as recompute
-    from gpt2xl.audit import shown
+    from gpt2xl.shown import shown
 
     found = recompute(book, tolerance)
     if as_json:
@@ -190,6 +203,11 @@ def info(book: Path, as_json: bool) -> None:
         return
     for key, value in facts.items():
         click.echo(f"{key:12} {', '.join(value) if isinstance(value, list) else value}")
+
+
+def _echo_values(values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        click.echo(f"{name} = {_shown(value)}")
 
 
 def _print_json(content: Any) -> None:

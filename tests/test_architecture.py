@@ -22,12 +22,14 @@ ALLOWED = {
     "decimals": {"xlsx"},
     "tables": {"model"},
     "workbook": {"errors", "a1", "formula", "xlsx"},
-    "audit": {"errors", "a1", "formula", "workbook"},
+    "audit": {"errors", "a1", "formula", "shown", "workbook"},
+    "shown": {"formula"},
+    "explain": {"a1", "formula", "shown", "workbook"},
     "answer": {"errors", "formula", "workbook"},
     "surface": {"a1", "formula", "plan", "xlsx"},
     "convert": {"", "decimals", "errors", "a1", "formula", "model", "plan", "surface", "tables", "xlsx"},
     "verify": {"errors", "engines", "model", "workbook"},
-    "commands": {"", "errors", "answer", "audit", "convert", "verify", "workbook"},
+    "commands": {"", "errors", "answer", "audit", "convert", "explain", "shown", "verify", "workbook"},
     "": {"convert", "errors", "formula", "verify", "workbook"},
 }
 

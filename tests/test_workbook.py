@@ -21,7 +21,17 @@ def test_public_names() -> None:
     assert gpt2xl.__all__ == ["Built", "ExcelError", "Gpt2xlError", "Workbook", "__version__", "build", "check"]
     assert all(hasattr(gpt2xl, name) for name in gpt2xl.__all__)
     public = {name for name in vars(Workbook) if not name.startswith("_")}
-    assert public == {"open", "sheets", "names", "cached", "formulas", "recalculate", "save"}
+    assert public == {
+        "open",
+        "sheets",
+        "names",
+        "cached",
+        "formulas",
+        "formula_at",
+        "precision_as_displayed",
+        "recalculate",
+        "save",
+    }
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpt2xl.a1 import Rect
+from gpt2xl.a1 import BLANK, Rect
 from gpt2xl.errors import FormulaError, FormulaSyntaxError, NameNotFound, WorkbookError
 from gpt2xl.formula import functions  # noqa: F401 - fills the table of functions
 from gpt2xl.formula.graph import Graph, rectangles
@@ -203,6 +203,10 @@ class Book:
         blocks = (block for unit in units for block in unit.group.blocks if block.rect.contains(cell))
         return next(blocks, None)
 
+    def tree_of(self, block: Block) -> Node:
+        """A formula's tree, its tables as plain references; raises `FormulaSyntaxError` for what is no formula."""
+        return self._names.formula(block.text, block.row)
+
     def remove_formulas(self, sheet: str, rect: Rect) -> None:
         """Take away the formulas of a rectangle, as typing over them does; part of an array cannot be changed."""
         key = self.sheet(sheet).name
@@ -255,12 +259,13 @@ class Book:
         self._run(graph, [number for number, unit in enumerate(graph.units) if unit.stale])
 
     def mark_fresh(self) -> None:
-        """Take all stored values as right, as after loading them from a file."""
+        """Take all stored values as right, as after loading them from a file; a formula without one stays stale."""
         for block in self._blocks.values():
-            block.stale = False
-        if self._graph is not None:
-            for unit in self._graph.units:
-                unit.stale = False
+            kind = self.sheet(block.sheet).window(block.rect.top, block.rect.left, block.rect.bottom, block.rect.right)[
+                1
+            ]
+            block.stale = bool((kind == BLANK).any())
+        self._graph = None
 
     def stale(self, sheet_name: str, rect: Rect) -> bool:
         """Whether a formula in the rectangle is stale."""
@@ -317,7 +322,7 @@ class Book:
             group = Group(blocks, first.sheet, rect, first.row, first.column, True, Missing())
             group.error = first.error
             return group
-        tree = self._names.formula(first.text, first.row)
+        tree = self.tree_of(first)
         group = Group(blocks, first.sheet, rect, first.row, first.column, first.mode == "array", tree)
         try:
             group.readings = readings(group.tree, self, first.sheet)

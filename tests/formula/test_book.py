@@ -246,8 +246,9 @@ class TestFormulas:
             filled = book.get("S", lanes).tolist()
             for row in range(4):
                 single = small({"A1:B3": table, "D1:D4": [5, 2, 0, 3]})
-                single.add_formula("S", rect("Z1"), formula.replace("D1", f"D{row + 1}"), "cell")
-                assert single.get("S", rect("Z1")).item() == filled[row][0], (formula, row)
+                here = rect(f"Z{row + 1}")
+                single.add_formula("S", here, formula.replace("D1", f"D{row + 1}"), "cell")
+                assert single.get("S", here).item() == filled[row][0], (formula, row)
 
     def test_large_fills_are_computed_in_pieces(self) -> None:
         book = small({"A1:A3000": np.arange(3000.0).reshape(-1, 1)})
