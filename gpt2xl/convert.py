@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from gpt2xl.plan.dimensions import Capacity, dimensions
 from gpt2xl.plan.plan import Plan
 from gpt2xl.plan.planner import make_plan
 from gpt2xl.plan.template import load_templates
-from gpt2xl.surface import Facts, surface
+from gpt2xl.surface import surface
 from gpt2xl.xlsx import Array, Compression, Rows, write_workbook
 
 COMPRESSIONS = get_args(Compression)
@@ -96,15 +97,10 @@ def build(
         for name, values in checkpoint.tensors.items()
     }
     columns = tables.columns(checkpoint.vocabulary, plan.sizes["K"])
+    columns |= _facts(checkpoint, weights, _command(prompt, target, model, max_tokens, max_chars))
     book = make_book(plan, parameters, columns, prompt)
     book.recalculate()
-    facts = Facts(
-        model=checkpoint.name,
-        fingerprint=checkpoint.fingerprint,
-        parameters=weights,
-        version=__version__,
-    )
-    shell, blocks = surface(plan, book, parameters, facts)
+    shell, blocks = surface(plan, book, parameters, creator=f"gpt2xl {__version__}")
     references = {sheet.name for sheet in plan.sheets if exact or refs or sheet.group != "weights"}
     write_workbook(target, shell, blocks, references=references, compression=compression)
     answer = book.get(*book.resolve("next_token")).item()
@@ -118,6 +114,26 @@ def build(
     )
 
 
+def _facts(checkpoint: Checkpoint, parameters: int, command: str) -> dict[str, tables.Column]:
+    """Where a workbook comes from, for the first sheet: from inputs alone, so that the same command gives the same."""
+    return {
+        "model.name": [checkpoint.name],
+        "model.parameters": np.array([float(parameters)]),
+        "model.fingerprint": [checkpoint.fingerprint],
+        "made.by": [f"gpt2xl {__version__}"],
+        "made.with": [command],
+    }
+
+
+def _command(prompt: str, target: Path, model: str | Path, max_tokens: int | None, max_chars: int | None) -> str:
+    """The command line that makes the same workbook."""
+    parts = ["gpt2xl", "build", prompt, "-o", target.name]
+    parts += ["--model", str(model)] if str(model) != "tiny" else []
+    for option, value in (("--max-tokens", max_tokens), ("--max-chars", max_chars)):
+        parts += [option, str(value)] if value is not None else []
+    return shlex.join(parts)
+
+
 def plan_for(checkpoint: Checkpoint, capacity: Capacity) -> Plan:
     """The plan of a checkpoint's workbook."""
     vocabulary = checkpoint.vocabulary
@@ -129,7 +145,7 @@ def plan_for(checkpoint: Checkpoint, capacity: Capacity) -> Plan:
         special=len(vocabulary.special),
         ranges=len(tables.unicode_classes()[0]),
     )
-    plan = make_plan(load_templates(), checkpoint.config, sizes)
+    plan = make_plan(load_templates(), checkpoint.config, sizes, checks={})
     _check_parameters(plan, checkpoint)
     return plan
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageChops
 
 import gpt2xl
 from gpt2xl.a1 import Rect
-from gpt2xl.plan.layout import HEADING
+from gpt2xl.plan.layout import HEADINGS
 
 TARGET = Path(__file__).parents[1] / "docs" / "workbook.png"
 # The induction head of the embedded model.
@@ -64,7 +64,7 @@ def main() -> None:
         book = folder / "book.xlsx"
         gpt2xl.build("The cat sat on the mat. The cat sat on the", book)
         sheet, place = gpt2xl.Workbook.open(book).book.resolve(PATTERN)
-        heading = Rect(place.top - HEADING, place.left, place.bottom, place.right)
+        heading = Rect(place.top - HEADINGS["blocks"].height, place.left, place.bottom, place.right)
         pictures = [page(book, folder, "Start", "A1:L26"), page(book, folder, sheet, str(heading))]
         width = max(picture.width for picture in pictures)
         pictures = [picture.resize((width, picture.height * width // picture.width)) for picture in pictures]

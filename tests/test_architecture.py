@@ -26,7 +26,7 @@ ALLOWED = {
     "shown": {"formula"},
     "explain": {"a1", "formula", "shown", "workbook"},
     "answer": {"errors", "formula", "workbook"},
-    "surface": {"a1", "formula", "plan", "xlsx"},
+    "surface": {"a1", "errors", "formula", "plan", "xlsx"},
     "convert": {"", "decimals", "errors", "a1", "formula", "model", "plan", "surface", "tables", "xlsx"},
     "verify": {"errors", "engines", "model", "workbook"},
     "commands": {"", "errors", "answer", "audit", "convert", "explain", "shown", "verify", "workbook"},

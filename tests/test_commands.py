@@ -268,7 +268,7 @@ def test_get(small: Path) -> None:
     assert values["n_tokens"] == 3
     assert values["next_token"] == workbook["next_token"]
     assert values["token_ids"] == [[0], [1], [2], [0]]
-    assert values["start.ids"] == [[0, 1, 2, 0]]
+    assert values["start.ids"] == [[0, 1, 2, *[""] * 5]]
     assert values["Start!C4"] == "abc"
     assert isinstance(values["'Block 0'!A1"], str)
     np.testing.assert_array_equal(values["h.0.attn.pattern.0"], workbook["h.0.attn.pattern.0"])

@@ -81,8 +81,8 @@ def test_an_independent_reader_sees_values_and_formulas(first: Path) -> None:
     values = openpyxl.load_workbook(first, data_only=True)
     formulas = openpyxl.load_workbook(first)
     assert values["Start"]["C4"].value == "The cat sat on the"
-    assert values["Start"]["C8"].value == " mat"
-    assert formulas["Start"]["C8"].value.startswith("=IF(state")
+    assert values["Start"]["C13"].value == " mat"
+    assert formulas["Start"]["C13"].value.startswith("=IF(state")
     empty = [
         f"{sheet.title}!{cell.coordinate}"
         for sheet in formulas
@@ -100,30 +100,6 @@ def test_names_of_the_workbook(first: Path, tiny: Checkpoint) -> None:
     assert {"prompt", "token_ids", "n_tokens", "tokens", "embed", "ln_f", "logits", "probs"} <= names
     assert {"next_token", "next_token_id", "state", "mask"} <= names
     assert set(tiny.tensors) <= names
-
-
-def test_every_step_is_linked_from_the_first_sheet_and_links_back(first: Path) -> None:
-    book = openpyxl.load_workbook(first)
-    start = book["Start"]
-    named = {name: defined.attr_text for name, defined in book.defined_names.items()}
-    seen = 0
-    links = {cell.value: cell for row in start.iter_rows() for cell in row if cell.hyperlink}
-    for name, link in links.items():
-        sheet, cell = re.fullmatch(r"'?([^'!]*)'?!([A-Z]+[0-9]+)", link.hyperlink.location).groups()
-        target = Rect.parse(named[name].rpartition("!")[2].split(":")[0])
-        assert named[name].rpartition("!")[0].strip("'") == sheet
-        heading = Rect.parse(cell)
-        assert heading.left == target.left
-        assert heading.top < target.top <= heading.top + 6
-        back = book[sheet].cell(heading.top + 1, heading.left)
-        assert back.value.startswith(name)
-        assert back.hyperlink.location == f"Start!B{link.row}"
-        seen += 1
-    wb = gpt2xl.Workbook.open(first)
-    steps = [name for name in wb.names if re.fullmatch(r"h\.[0-9]+\.(resid_pre|attn\.scores\.[0-9]+|mlp\.out)", name)]
-    assert seen > 100
-    assert len(steps) == 2 * 6
-    assert set(steps) <= set(links)
 
 
 def test_panes_are_frozen_and_rows_labelled(first: Path) -> None:

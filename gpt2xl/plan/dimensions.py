@@ -13,11 +13,13 @@ from gpt2xl.model.config import Config
 
 @dataclass(frozen=True)
 class Capacity:
-    """What one workbook can hold: tokens, characters, and how many likely next tokens it lists."""
+    """What one workbook can hold: tokens, characters, and how many likely next tokens it lists, at the end and
+    after each block."""
 
     max_tokens: int
     max_chars: int
     top: int = 10
+    best: int = 5
 
 
 def dimensions(
@@ -53,6 +55,7 @@ def dimensions(
         "R": ranges,
         "none": merges,
         "top": min(capacity.top, config.vocab_size),
+        "best": min(capacity.best, config.vocab_size),
     }
 
 

@@ -125,6 +125,11 @@ def _plain(tree: Node, cell: _Cell, scope: Scope) -> Node:
         rect, sheet = _place(tree, cell, scope)
         column, fixed = (rect.left, True) if rect.width == 1 else (rect.left + cell.column, False)
         return Reference(rect.top, column, rect.bottom, column, True, fixed, True, fixed, sheet)
+    if isinstance(tree, Call) and tree.name == "PART":
+        rect, sheet = _place(tree, cell, scope)
+        rows, columns = (_number(argument, scope) for argument in (*tree.arguments[1:], Number(1.0), Number(1.0))[:2])
+        bottom, right = rect.top + rows - 1, rect.left + columns - 1
+        return Reference(rect.top, rect.left, bottom, right, True, True, True, True, sheet)
     if isinstance(tree, Name):
         return _name(tree, cell, scope)
     if isinstance(tree, Call):

@@ -13,9 +13,32 @@ from dataclasses import dataclass, field
 from gpt2xl.a1 import Rect, column_number
 from gpt2xl.errors import LimitError, TemplateError
 
-# A heading's rows, from its first: title, name and shape, note, formula, texts above the columns, index of the columns.
-TITLE, NAME, NOTE, FORMULA, COLUMN_TEXT, COLUMN_INDEX = range(6)
-HEADING = 6
+
+@dataclass(frozen=True)
+class Heading:
+    """The rows above an entry's data, counted from the first: what stands in which. None where there is no such row.
+
+    `links` is where the links to the previous and the next step stand: side by side, or below each other in columns.
+    """
+
+    name: int
+    links: int
+    note: int
+    math: int | None
+    formula: int
+    source: int | None
+    column_text: int
+    column_index: int
+
+    @property
+    def height(self) -> int:
+        return self.column_index + 1
+
+
+HEADINGS = {
+    "blocks": Heading(name=1, links=2, note=3, math=4, formula=5, source=6, column_text=7, column_index=8),
+    "columns": Heading(name=1, links=2, note=4, math=None, formula=5, source=None, column_text=6, column_index=7),
+}
 FIRST_BAND = 5
 # So that at(x, 1) and at(x, 2) of a last row are blank, and a heading does not touch the data above it.
 GAP = 2
@@ -68,19 +91,20 @@ def arrange(
             return _columns(shapes)
     except LimitError as error:
         raise LimitError(f"sheet `{sheet}` does not fit: {error}") from None
-    return _form(shapes, column_number(row_labels or "B"), column_labels or 1)
+    return _form(shapes, column_number(row_labels) if row_labels else 0, column_labels or 0)
 
 
 def _blocks(shapes: list[Shape]) -> Arrangement:
     spots: list[Spot] = []
+    heading_rows = HEADINGS["blocks"]
     top, left, bottom = FIRST_BAND, 3, FIRST_BAND - 1 - GAP
     for shape in shapes:
         beside = shape.beside and bool(spots)
         if not beside:
             top, left = bottom + 1 + GAP, 3
-        rect = Rect.of(top + HEADING, left, shape.rows, shape.columns)
+        rect = Rect.of(top + heading_rows.height, left, shape.rows, shape.columns)
         heading = Rect.of(top, left, 1, min(max(shape.columns, LEAST_WIDTH), 12))
-        spots.append(Spot(rect, heading, 1, top + COLUMN_INDEX, not beside))
+        spots.append(Spot(rect, heading, 1, top + heading_rows.column_index, not beside))
         left += max(shape.columns, LEAST_WIDTH) + 1
         bottom = max(bottom, rect.bottom)
     return Arrangement(spots, Rect(4, 3, 4, 3))
@@ -88,12 +112,13 @@ def _blocks(shapes: list[Shape]) -> Arrangement:
 
 def _columns(shapes: list[Shape]) -> Arrangement:
     spots: list[Spot] = []
+    heading_rows = HEADINGS["columns"]
     top, left = FIRST_BAND - 1, 2
     for shape in shapes:
-        rect = Rect.of(top + HEADING, left, shape.rows, shape.columns)
-        spots.append(Spot(rect, Rect.of(top, left, 1, 1), 1, top + COLUMN_INDEX, not spots))
+        rect = Rect.of(top + heading_rows.height, left, shape.rows, shape.columns)
+        spots.append(Spot(rect, Rect.of(top, left, 1, 1), 1, top + heading_rows.column_index, not spots))
         left += shape.columns
-    return Arrangement(spots, Rect.of(top + HEADING, 2, 1, 1))
+    return Arrangement(spots, Rect.of(top + heading_rows.height, 2, 1, 1))
 
 
 def _form(shapes: list[Shape], row_label: int, column_label: int) -> Arrangement:

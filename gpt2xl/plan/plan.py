@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gpt2xl.a1 import Rect, quote_sheet
+from gpt2xl.plan.document import Chart, Text
 
 Mode = Literal["cell", "fill", "array"]
 
@@ -33,9 +34,11 @@ class Label:
 class Item:
     """One entry on its place: an input, a table, a parameter or a step.
 
-    `formulas` are empty but for steps; `data` names what fills a table. `padded` says that the rows are tokens, of
-    which those past the end of the prompt are padding; `row_title` is what the rows' index means; `shade` is the
-    condition, written for the first cell, of the cells to set off.
+    `number` counts the steps of a sheet as its template does, so that all heads have the same; `role` is what its
+    colour says. `formulas` are empty but for steps; `data` names what fills a table or an input, `value` is an input's
+    own. `padded` says that the rows are tokens, of which those past the end of the prompt are padding; `row_title` is
+    what the rows' index means; `shades` are the conditions, written for the first cell, of the cells to set off, by
+    colour. `math` is the formula as mathematics writes it, `source` where it is published.
     """
 
     kind: str
@@ -45,17 +48,26 @@ class Item:
     rect: Rect
     heading: Rect
     first_of_band: bool
+    number: int = 0
+    role: str = "intermediate"
     formulas: tuple[Formula, ...] = ()
     data: str | None = None
+    value: str | float | None = None
     style: str | None = None
-    shade: str | None = None
+    shades: Mapping[str, str] = field(default_factory=dict)
     row_title: str = ""
     padded: bool = False
+    across: int = 1
+    math: str = ""
+    source: str = ""
 
 
 @dataclass
 class Sheet:
-    """A sheet: its words, its items in reading order, labels, and the first cell that scrolls."""
+    """A sheet: its words, its items in reading order, labels, and the first cell that scrolls.
+
+    `texts`, `charts`, `widths` of columns and `heights` of rows are a form's.
+    """
 
     name: str
     title: str
@@ -65,6 +77,10 @@ class Sheet:
     freeze: Rect
     items: list[Item] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
+    texts: tuple[Text, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    widths: Mapping[str, float] = field(default_factory=dict)
+    heights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

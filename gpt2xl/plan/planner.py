@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 from gpt2xl.a1 import MAX_SHEET_NAME, Rect
 from gpt2xl.errors import TemplateError
@@ -13,9 +14,11 @@ from gpt2xl.formula.tree import Name, Node, transform
 from gpt2xl.model.config import Config
 from gpt2xl.plan import expand, layout
 from gpt2xl.plan.dimensions import measure
+from gpt2xl.plan.document import Activation, Document, Entry, SheetTemplate, Size
+from gpt2xl.plan.labels import add_labels, add_part_label
 from gpt2xl.plan.layout import Shape, Spot
-from gpt2xl.plan.plan import Formula, Item, Label, Place, Plan, Sheet
-from gpt2xl.plan.template import SCALES, Activation, Axis, Document, Entry, SheetTemplate, Size, formulas
+from gpt2xl.plan.plan import Formula, Item, Place, Plan, Sheet
+from gpt2xl.plan.template import SCALES, formulas
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
@@ -26,14 +29,24 @@ def check_templates(document: Document) -> None:
         expand.read(_PLACEHOLDER.sub("1", formula), where)
 
 
-def make_plan(document: Document, config: Config, sizes: Mapping[str, int]) -> Plan:
+def make_plan(
+    document: Document,
+    config: Config,
+    sizes: Mapping[str, int],
+    *,
+    checks: Mapping[str, tuple[int, int]] | None = None,
+) -> Plan:
     """The plan of a workbook for a model of `config` with `sizes` (see `dimensions.dimensions`).
 
-    Raises `TemplateError` for a template that does not fit the configuration, `LimitError` where a sheet would
-    exceed Excel's rows or columns.
+    `checks` are the steps that a reference has, with its rows and columns; without it the sheets are left out that the
+    model computes without, and all charts and words of forms. Raises `TemplateError` for a template that does not fit
+    the configuration, `LimitError` where a sheet would exceed Excel's rows or columns.
     """
     check_templates(document)
-    return _Planner(document, config, sizes).plan()
+    kept = tuple(replace(sheet, charts=(), texts=()) for sheet in document.sheets if not sheet.surface)
+    if checks is None:
+        document = replace(document, sheets=kept)
+    return _Planner(document, config, sizes, checks or {}).plan()
 
 
 @dataclass
@@ -47,10 +60,19 @@ class _Draft:
 
 
 class _Planner:
-    def __init__(self, document: Document, config: Config, sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        document: Document,
+        config: Config,
+        sizes: Mapping[str, int],
+        checks: Mapping[str, tuple[int, int]],
+    ) -> None:
         self.document = document
         self.config = config
-        self.sizes = sizes
+        self.sizes = {**sizes, "checks": len(checks)}
+        self.checks = [
+            {"step": name, "rows": str(rows), "columns": str(columns)} for name, (rows, columns) in checks.items()
+        ]
         self.names: dict[str, Place] = {}
         self.defined: set[str] = set()  # by the entries up to the one at hand
 
@@ -60,6 +82,10 @@ class _Planner:
         sheets: dict[str, Sheet] = {}
         for draft, spots in placed:
             sheet = sheets.setdefault(draft.name, self._sheet(draft, sheets))
+            sheet.charts += draft.template.charts
+            sheet.texts += tuple(
+                replace(text, text=self._fill(text.text, draft.words)) for text in draft.template.texts
+            )
             for (entry, words), spot in zip(draft.entries, spots, strict=True):
                 self._item(sheet, draft.template, entry, words, spot)
         for sheet in sheets.values():
@@ -107,16 +133,14 @@ class _Planner:
     def _entries(self, template: SheetTemplate, words: Mapping[str, str]) -> Iterator[tuple[Entry, Mapping[str, str]]]:
         """The entries, those that follow each other with `repeat = "head"` once together for each head."""
         entries = [entry for entry in template.entries if entry.only != "untied" or not self.config.tied]
-        while entries:
-            run = 0
-            while run < len(entries) and entries[run].repeat == "head":
-                run += 1
-            for head in range(self.config.n_head) if run else []:
-                for entry in entries[:run]:
-                    yield entry, {**words, "j": str(head)}
-            if not run:
-                yield entries[0], words
-            entries = entries[run or 1 :]
+        heads = [{"j": str(head)} for head in range(self.config.n_head)]
+        for repeat, run in groupby(entries, key=lambda entry: entry.repeat):
+            together = list(run)
+            if repeat is None:
+                yield from ((entry, words) for entry in together)
+                continue
+            for more in heads if repeat == "head" else self.checks:
+                yield from ((entry, {**words, **more}) for entry in together)
 
     def _arrange(self, draft: _Draft) -> list[Spot]:
         """Place the entries of a sheet and define their names."""
@@ -140,12 +164,20 @@ class _Planner:
         return arrangement.spots
 
     def _parts(self, entry: Entry, words: Mapping[str, str], rect: Rect) -> Iterator[tuple[str, Rect]]:
-        """The named ranges of columns of an entry, those with {j} once a head."""
+        """The named ranges of columns of an entry, those with {j} once a head, those with a new {i} once a block."""
         for name, (first, count) in {**entry.columns, **entry.parts}.items():
-            for head in range(self.config.n_head) if "{j}" in name else [None]:
-                filled = words if head is None else {**words, "j": str(head)}
+            for more in self._letters(name, words):
+                filled = {**words, **more}
                 left, width = self._measure(first, filled), self._measure(count, filled)
                 yield self._fill(name, filled), rect.part(0, left, rect.height, width)
+
+    def _letters(self, name: str, words: Mapping[str, str]) -> list[dict[str, str]]:
+        """The heads where a name has {j}, the blocks where it has {i} and stands on no block's sheet."""
+        if "{j}" in name:
+            return [{"j": str(head)} for head in range(self.config.n_head)]
+        if "{i}" in name and "i" not in words:
+            return [{"i": str(block)} for block in range(self.config.n_layer)]
+        return [{}]
 
     def _define(self, name: str, place: Place, entry: Entry) -> None:
         if name in self.names:
@@ -166,6 +198,8 @@ class _Planner:
             template.layout,
             template.group,
             corner or Rect(1, 1, 1, 1),
+            widths=template.widths,
+            heights=template.heights,
         )
 
     # -- what stands there -------------------------------------------------------------------------------------
@@ -184,33 +218,36 @@ class _Planner:
                 rect=spot.rect,
                 heading=spot.heading,
                 first_of_band=spot.first_of_band,
+                number=entry.number,
+                role=entry.role,
                 formulas=self._formulas(entry, words, sheet.name, spot, scope) if entry.kind == "step" else (),
-                data=entry.data,
+                data=None if entry.data is None else self._fill(entry.data, words),
+                value=entry.value,
                 style=entry.style or ("integer" if template.numbers == "integer" else None),
-                shade=self._shade(entry, words, sheet.name, spot, scope),
+                shades=self._shades(entry, words, sheet.name, spot, scope),
                 row_title=self._axis_title(entry.shape[0]),
                 padded=entry.shape[0] == "T" and sheet.layout == "blocks",
+                across=entry.across,
+                math=self._fill(entry.math, words),
+                source=self._fill(entry.source, words),
             )
         )
         for known in [name, *(part for part, _ in self._parts(entry, words, spot.rect)), entry.labels]:
             if known is not None:
                 self.defined.add(known)
-        self._labels(sheet, entry, spot, scope)
+        add_labels(sheet, entry, spot, self.document.axes, scope)
         for part, rect in self._parts(entry, words, spot.rect):
             if any("{j}" in template for template in (*entry.columns, *entry.parts)) and rect.width < spot.rect.width:
-                self._part_label(sheet, spot, part, rect)
+                add_part_label(sheet, spot, part, rect)
 
-    def _shade(self, entry: Entry, words: Mapping[str, str], sheet: str, spot: Spot, scope: expand.Scope) -> str | None:
-        if entry.shade is None:
-            return None
-        tree = expand.read(self._fill(entry.shade, words), f"{entry.where}, `shade`")
-        return expand.condition(tree, sheet, spot, scope)
-
-    def _part_label(self, sheet: Sheet, spot: Spot, part: str, rect: Rect) -> None:
-        """The name of a part above its first column; where several begin there, of the narrowest."""
-        cell = Rect(spot.column_label - 1, rect.left, spot.column_label - 1, rect.left)
-        sheet.labels[:] = [label for label in sheet.labels if label.rect != cell]
-        sheet.labels.append(Label(cell, "text", part))
+    def _shades(
+        self, entry: Entry, words: Mapping[str, str], sheet: str, spot: Spot, scope: expand.Scope
+    ) -> dict[str, str]:
+        where = f"{entry.where}, `shades`"
+        return {
+            colour: expand.condition(expand.read(self._fill(condition, words), where), sheet, spot, scope)
+            for colour, condition in entry.shades.items()
+        }
 
     def _earlier(self, loop: str | None) -> Callable[[str], bool]:
         """Whether a name may be used: it is defined already, or belongs to the same loop of steps."""
@@ -245,6 +282,28 @@ class _Planner:
                 )
                 for head in range(self.config.n_head)
             )
+        if entry.per is not None:
+            return tuple(
+                formula
+                for more, rect in self._pieces(entry, spot.rect)
+                for formula in self._one_way(entry, {**words, **more}, sheet, replace(spot, rect=rect), scope)
+            )
+        return self._one_way(entry, words, sheet, spot, scope)
+
+    def _pieces(self, entry: Entry, rect: Rect) -> Iterator[tuple[Mapping[str, str], Rect]]:
+        """The rows of a step that are written one by one, or its columns where these are the blocks."""
+        blocks = [{"i": str(block)} for block in range(self.config.n_layer)]
+        words = self.checks if entry.per == "check" else blocks
+        across = entry.shape[0] != "L" and entry.per == "block"
+        for place, more in enumerate(words):
+            yield more, rect.part(0, place, rect.height, 1) if across else rect.part(place, 0, 1, rect.width)
+
+    def _one_way(
+        self, entry: Entry, words: Mapping[str, str], sheet: str, spot: Spot, scope: expand.Scope
+    ) -> tuple[Formula, ...]:
+        """A rectangle with the formula of the step as `words` make it, in the way that the step is written."""
+        where = f"{entry.where}, `{entry.way}`"
+        assert entry.formula is not None
         tree = expand.read(self._fill(entry.formula, words), where)
         match entry.way:
             case "each":
@@ -273,49 +332,6 @@ class _Planner:
         tree = expand.read(formula, "activations.toml")
         return transform(tree, lambda node: replace(node, name=block) if node == Name("x") else node)
 
-    def _labels(self, sheet: Sheet, entry: Entry, spot: Spot, scope: expand.Scope) -> None:
-        """Index and text beside the rows (once for a band) and above the columns."""
-        rect = spot.rect
-        if sheet.layout == "form":
-            self._form_labels(sheet, spot)
-            return
-        axes = self.document.axes
-        band = [label for label in sheet.labels if label.rect.left == 1 and label.rect.intersects(_column(rect, 1))]
-        if not band or max(label.rect.bottom for label in band) < rect.bottom:
-            for label in band:
-                sheet.labels.remove(label)
-            index = _column(rect, spot.row_label)
-            sheet.labels.append(Label(index, "index"))
-            if sheet.layout == "blocks":
-                self._text(sheet, axes.get(str(entry.shape[0])), _column(rect, 2), index, scope)
-        if rect.width > 1:
-            index = Rect(spot.column_label, rect.left, spot.column_label, rect.right)
-            sheet.labels.append(Label(index, "index"))
-            text = Rect(index.top - 1, rect.left, index.top - 1, rect.right)
-            if sheet.layout == "blocks":
-                self._text(sheet, axes.get(str(entry.shape[1])), text, index, scope)
-
-    def _form_labels(self, sheet: Sheet, spot: Spot) -> None:
-        rect = spot.rect
-        labels = []
-        if rect.height > 1:
-            labels.append(_column(rect, spot.row_label))
-        if rect.width > 1:
-            labels.append(Rect(spot.column_label, rect.left, spot.column_label, rect.right))
-        for label in labels:
-            if not any(known.rect.contains(label) for known in sheet.labels):
-                sheet.labels[:] = [known for known in sheet.labels if not label.contains(known.rect)]
-                sheet.labels.append(Label(label, "index"))
-
-    def _text(self, sheet: Sheet, axis: Axis | None, rect: Rect, index: Rect, scope: expand.Scope) -> None:
-        if axis is None:
-            return
-        if axis.data is not None:
-            sheet.labels.append(Label(rect, "data", axis.data))
-        elif axis.text is not None:
-            tree = expand.read(axis.text, "axes.toml")
-            sheet.labels.append(Label(rect, "formula", expand.label(tree, rect, index, scope).text))
-
     def _axis_title(self, size: Size) -> str:
         axis = self.document.axes.get(str(size))
         return axis.title if axis is not None else ""
@@ -328,7 +344,3 @@ class _Planner:
 
     def _fill(self, text: str, words: Mapping[str, str]) -> str:
         return _PLACEHOLDER.sub(lambda found: words.get(found[1]) or str(self._measure(found[1], words)), text)
-
-
-def _column(rect: Rect, column: int) -> Rect:
-    return Rect(rect.top, column, rect.bottom, column)

@@ -15,7 +15,13 @@ bottom. Each file describes a sheet (``[sheet]``) and what stands on it:
     first n - c cells of column c; ``first`` is that of column 0), ``activation`` (the activation function that the
     model's configuration names, of the block named here)
 
-``shade`` is a condition, written as ``each`` is: the cells where it holds are set off by their colour.
+``[[text]]``, ``[[chart]]``
+    on a form: words in a cell, and charts of what names refer to
+
+``shades`` has conditions, written as ``each`` is: the cells where one holds are set off by its colour. ``columns`` and
+``parts`` name ranges of columns inside a step, once a head or block where the name has ``{j}`` or ``{i}``; a step with
+``parts`` has a formula for each of them. ``per = "block"`` writes each row (or column, if there are as many as blocks)
+with its own ``{i}``, ``per = "check"`` each row with the ``{step}`` that the reference has for it.
 ``repeat = "block"`` on a sheet repeats it for each transformer block (``{i}``); ``repeat = "head"`` on steps that
 follow each other repeats these steps for each head (``{j}``). In formulas and texts ``{...}`` is replaced by a number.
 Formulas are Excel's, with these additions, which become plain references when a workbook is planned:
@@ -26,21 +32,22 @@ Formulas are Excel's, with these additions, which become plain references when a
     the cell of x in this row and this column, moved by that many cells; an x one cell wide or high stays there
 ``row_of(x)``, ``column_of(x)``
     all cells of x in this row, or in this column
+``part(x, rows, columns)``
+    the first cells of x
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from gpt2xl.errors import TemplateError
-
-Size = int | str
+from gpt2xl.plan.document import Activation, Axis, Chart, Document, Entry, Series, SheetTemplate, Size, Text
 
 WAYS = ("each", "array", "block", "triangle", "activation")
 # What scores may be divided by, by (scale_attn_weights, scale_attn_by_inverse_layer_idx).
@@ -57,10 +64,34 @@ _SHEET_KEYS = {
     "row_labels": str,
     "numbers": str,
     "column_labels": int,
+    "surface": bool,
+    "widths": dict,
+    "heights": dict,
 }
 _ENTRY_KEYS: dict[str, dict[str, type]] = {
-    "input": {"name": str, "title": str, "note": str, "cell": str},
-    "table": {"name": str, "title": str, "note": str, "shape": list, "data": str, "beside": bool},
+    "input": {
+        "name": str,
+        "title": str,
+        "note": str,
+        "cell": str,
+        "shape": list,
+        "data": str,
+        "value": object,
+        "style": str,
+        "across": int,
+    },
+    "table": {
+        "name": str,
+        "title": str,
+        "note": str,
+        "shape": list,
+        "data": str,
+        "beside": bool,
+        "labels": str,
+        "cell": str,
+        "style": str,
+        "repeat": str,
+    },
     "parameter": {"name": str, "title": str, "note": str, "shape": list, "only": str},
     "step": {
         "name": str,
@@ -71,94 +102,49 @@ _ENTRY_KEYS: dict[str, dict[str, type]] = {
         "beside": bool,
         "loop": str,
         "style": str,
-        "shade": str,
+        "shades": dict,
         "cell": str,
         "labels": str,
         "first": str,
+        "role": str,
+        "math": str,
+        "source": str,
         "columns": dict,
         "parts": dict,
+        "per": str,
+        "across": int,
         **dict.fromkeys(WAYS, str),
     },
 }
+_TEXT_KEYS = {"cell": str, "text": str, "style": str, "link": str, "across": int}
+_CHART_KEYS = {
+    "kind": str,
+    "title": str,
+    "cell": str,
+    "width": float,
+    "height": float,
+    "x_title": str,
+    "y_title": str,
+    "series": list,
+}
+_SERIES_KEYS = {"values": str, "title": str, "x": str, "labels": str}
+_CONVERTED = {"first", "shades", "columns", "parts"}
+_ROLES = {"input": "input", "table": "parameter", "parameter": "parameter"}
 _CHOICES = {
     "layout": ("form", "columns", "blocks"),
-    "group": ("model", "tables", "weights"),
+    "group": ("front", "model", "guide", "tables", "weights"),
     "only": ("untied",),
+    "per": ("block", "check"),
     "numbers": ("decimal", "integer"),
-    "style": ("heat", "decimal", "integer", "percent", "answer", "chip"),
+    "role": ("activation", "intermediate", "output"),
+    "kind": ("bar", "line", "scatter"),
+    "style": (
+        *("heat", "stream", "decimal", "integer", "percent", "scientific", "masked", "mark"),
+        *("answer", "sentence", "state", "fact", "count", "faint", "token", "chip", "chip id", "word", "small word"),
+        *("text", "title", "note", "strong", "link", "legend input", "legend parameter"),
+        *("legend activation", "legend intermediate", "legend output", "legend padding"),
+    ),
 }
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One input, table, parameter or step as its template has it, placeholders and all."""
-
-    kind: str
-    name: str
-    title: str
-    note: str
-    shape: tuple[Size, Size]
-    where: str
-    way: str | None = None
-    formula: str | None = None
-    first: str | None = None
-    data: str | None = None
-    cell: str | None = None
-    repeat: str | None = None
-    loop: str | None = None
-    style: str | None = None
-    shade: str | None = None
-    labels: str | None = None
-    only: str | None = None
-    beside: bool = False
-    columns: Mapping[str, tuple[Size, Size]] = field(default_factory=dict)
-    parts: Mapping[str, tuple[Size, Size]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SheetTemplate:
-    """A sheet and its entries in reading order. `repeat` is "block" where the sheet stands once a block."""
-
-    name: str
-    title: str
-    note: str
-    layout: str
-    group: str
-    repeat: str | None
-    reads: str | None
-    writes: str | None
-    row_labels: str | None
-    column_labels: int | None
-    numbers: str
-    entries: tuple[Entry, ...]
-    file: str
-
-
-@dataclass(frozen=True)
-class Axis:
-    """What stands beside the rows (or above the columns) of an axis: a title, and a formula or data for its text."""
-
-    title: str
-    text: str | None = None
-    data: str | None = None
-
-
-@dataclass(frozen=True)
-class Activation:
-    """An activation function as a formula of x, one array formula for the block or one ordinary formula a cell."""
-
-    way: str
-    formula: str
-
-
-@dataclass(frozen=True)
-class Document:
-    """A folder of templates, read."""
-
-    sheets: tuple[SheetTemplate, ...]
-    axes: Mapping[str, Axis]
-    activations: Mapping[str, Activation]
-    scales: Mapping[str, str]
 
 
 def template_folder(architecture: str = "gpt2") -> Path:
@@ -189,7 +175,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _sheet(path: Path) -> SheetTemplate:
     content = _read(path)
-    unknown = set(content) - {"sheet", *_ENTRY_KEYS}
+    unknown = set(content) - {"sheet", "text", "chart", *_ENTRY_KEYS}
     if unknown or "sheet" not in content:
         raise TemplateError(f"{path.name}: {f'unknown section [{min(unknown)}]' if unknown else 'there is no [sheet]'}")
     sheet = content["sheet"]
@@ -197,9 +183,9 @@ def _sheet(path: Path) -> SheetTemplate:
     # tomllib keeps the order of keys but gathers tables of one name: an entry's place among entries of other kinds is
     # lost, so inputs, tables and parameters come before the steps of their sheet.
     entries = tuple(
-        _entry(kind, raw, f"{path.name}, [[{kind}]] {raw.get('name', '')}".rstrip())
+        _entry(kind, number, raw, f"{path.name}, [[{kind}]] {raw.get('name', '')}".rstrip())
         for kind in _ENTRY_KEYS
-        for raw in content.get(kind, [])
+        for number, raw in enumerate(content.get(kind, []), start=1)
     )
     return SheetTemplate(
         name=sheet["name"],
@@ -213,12 +199,29 @@ def _sheet(path: Path) -> SheetTemplate:
         row_labels=sheet.get("row_labels"),
         column_labels=sheet.get("column_labels"),
         numbers=sheet.get("numbers", "decimal"),
+        surface=sheet.get("surface", False),
+        widths=sheet.get("widths", {}),
+        heights=sheet.get("heights", {}),
         entries=entries,
+        texts=tuple(_text(raw, f"{path.name}, [[text]] {raw.get('cell', '')}") for raw in content.get("text", [])),
+        charts=tuple(_chart(raw, f"{path.name}, [[chart]] {raw.get('cell', '')}") for raw in content.get("chart", [])),
         file=path.name,
     )
 
 
-def _entry(kind: str, raw: dict[str, Any], where: str) -> Entry:
+def _text(raw: dict[str, Any], where: str) -> Text:
+    _check(raw, _TEXT_KEYS, {"cell", "text"}, where)
+    return Text(**raw)
+
+
+def _chart(raw: dict[str, Any], where: str) -> Chart:
+    _check(raw, _CHART_KEYS, set(_CHART_KEYS), where)
+    for series in raw["series"]:
+        _check(series, _SERIES_KEYS, {"values", "title"}, where)
+    return Chart(**{**raw, "series": tuple(Series(**series) for series in raw["series"])})
+
+
+def _entry(kind: str, number: int, raw: dict[str, Any], where: str) -> Entry:
     required = (
         {"name", "title"} | ({"shape"} if kind != "input" else {"cell"}) | ({"data"} if kind == "table" else set())
     )
@@ -231,25 +234,18 @@ def _entry(kind: str, raw: dict[str, Any], where: str) -> Entry:
         raise TemplateError(f"{where}: a step has one of {', '.join(WAYS)}, this one has {', '.join(ways) or 'none'}")
     if "first" in raw and "triangle" not in raw:
         raise TemplateError(f"{where}: `first` belongs to a triangle")
+    same = {field.name for field in fields(Entry)} - {"shape", "where", "number", "role", "formula", *_CONVERTED}
     return Entry(
+        **{"note": "", **{key: value for key, value in raw.items() if key in same}},
         kind=kind,
-        name=raw["name"],
-        title=raw["title"],
-        note=raw.get("note", ""),
         shape=(shape[0], shape[1]),
         where=where,
+        number=number if kind == "step" else 0,
+        role=raw.get("role", _ROLES.get(kind, "intermediate")),
         way=ways[0] if ways else None,
         formula=_one_line(raw[ways[0]]) if ways else None,
         first=_one_line(raw["first"]) if "first" in raw else None,
-        data=raw.get("data"),
-        cell=raw.get("cell"),
-        repeat=raw.get("repeat"),
-        loop=raw.get("loop"),
-        style=raw.get("style"),
-        shade=raw.get("shade"),
-        labels=raw.get("labels"),
-        only=raw.get("only"),
-        beside=raw.get("beside", False),
+        shades={colour: _one_line(condition) for colour, condition in raw.get("shades", {}).items()},
         columns=_spans(raw.get("columns", {}), where),
         parts=_spans(raw.get("parts", {}), where),
     )
@@ -259,12 +255,12 @@ def _check(raw: Mapping[str, Any], keys: Mapping[str, type], required: set[str],
     for key, value in raw.items():
         if key not in keys:
             raise TemplateError(f"{where}: unknown key `{key}`; known are {', '.join(keys)}")
-        if type(value) is not keys[key]:
+        if keys[key] is not object and type(value) is not keys[key]:
             raise TemplateError(f"{where}: `{key}` is to be of type {keys[key].__name__}, not {value!r}")
         if key in _CHOICES and value not in _CHOICES[key]:
             raise TemplateError(f"{where}: `{key}` is one of {', '.join(_CHOICES[key])}, not {value!r}")
-        if key == "repeat" and value not in ("block", "head"):
-            raise TemplateError(f'{where}: `repeat` is "block" or "head", not {value!r}')
+        if key == "repeat" and value not in ("block", "head", "check"):
+            raise TemplateError(f'{where}: `repeat` is "block", "head" or "check", not {value!r}')
     missing = required - set(raw)
     if missing:
         raise TemplateError(f"{where}: the key `{min(missing)}` is missing")
@@ -314,8 +310,8 @@ def formulas(document: Document) -> Iterator[tuple[str, str]]:
                 yield f"{entry.where}, `{entry.way}`", entry.formula
             if entry.first is not None:
                 yield f"{entry.where}, `first`", entry.first
-            if entry.shade is not None:
-                yield f"{entry.where}, `shade`", entry.shade
+            for colour, condition in entry.shades.items():
+                yield f"{entry.where}, `shades`, {colour}", condition
     for letter, axis in document.axes.items():
         if axis.text is not None:
             yield f"axes.toml, [{letter}]", axis.text

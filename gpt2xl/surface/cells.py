@@ -1,0 +1,50 @@
+"""Single cells, and blocks of what the engine has computed, for the writer of sheets."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from openpyxl.worksheet.hyperlink import Hyperlink
+from openpyxl.worksheet.worksheet import Worksheet
+
+from gpt2xl.a1 import BLANK, TEXT, Rect, cell_name, quote_sheet
+from gpt2xl.formula import Book
+from gpt2xl.plan.plan import Formula
+from gpt2xl.xlsx import Block
+
+Parameter = NDArray[np.float32] | NDArray[np.float64]
+
+
+def text(row: int, column: int, words: str, style: int) -> Block:
+    """A cell with words."""
+    return Block(
+        Rect(row, column, row, column),
+        np.zeros((1, 1)),
+        np.full((1, 1), TEXT, dtype=np.uint8),
+        np.full((1, 1), words, dtype=object),
+        style,
+    )
+
+
+def blank(rect: Rect, style: int) -> Block:
+    """Cells with nothing but a format."""
+    return Block(rect, np.zeros(rect.shape), np.full(rect.shape, BLANK, dtype=np.uint8), style=style)
+
+
+def computed(formula: Formula, book: Book, sheet: str, style: int) -> Block:
+    """A formula's cells with the values that `book` has for them."""
+    values = book.get(sheet, formula.rect)
+    return Block(formula.rect, values.num, values.kind, values.text, style, formula.text, formula.mode)
+
+
+def stored(rect: Rect, book: Book, sheet: str, style: int) -> Block:
+    """Cells without formulas as `book` holds them."""
+    values = book.sheet(sheet).take(rect)
+    return Block(rect, values.num, values.kind, values.text, style)
+
+
+def link(worksheet: Worksheet, row: int, column: int, sheet: str, ref: str) -> None:
+    """Make a cell lead to another cell of the workbook."""
+    worksheet.cell(row, column).hyperlink = Hyperlink(
+        ref=cell_name(row, column), location=f"{quote_sheet(sheet)}!{ref}"
+    )

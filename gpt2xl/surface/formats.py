@@ -1,0 +1,39 @@
+"""Formats that follow the numbers: cells that a condition sets off, padding, heat maps, streams."""
+
+from __future__ import annotations
+
+from openpyxl.formatting.rule import ColorScaleRule, FormulaRule
+from openpyxl.styles import Font, PatternFill
+from openpyxl.worksheet.worksheet import Worksheet
+
+from gpt2xl.plan.plan import Item
+from gpt2xl.surface.colours import HEAT, PADDING, SHADES, STREAM
+
+
+def add_formats(worksheet: Worksheet, item: Item) -> None:
+    """The conditional formats of an item's cells, those that matter more first."""
+    add = worksheet.conditional_formatting.add
+    cells = str(item.rect)
+    for colour, condition in item.shades.items():
+        add(cells, FormulaRule(formula=[condition], fill=PatternFill(bgColor=SHADES[colour])))
+    if item.padded:
+        # Rows past the prompt: the index in column A is at least the number of tokens.
+        first = f"$A{item.rect.top}"
+        add(cells, FormulaRule(formula=[f"{first}>=n_tokens"], font=Font(color=PADDING), stopIfTrue=True))
+    if item.style == "heat" or (item.style == "percent" and item.rect.size > 1):
+        start, end = HEAT
+        add(
+            cells,
+            ColorScaleRule(
+                start_type="num", start_value=0, start_color=start, end_type="num", end_value=1, end_color=end
+            ),
+        )
+    if item.style == "stream":
+        low, zero, high = STREAM
+        add(
+            cells,
+            ColorScaleRule(
+                start_type="percentile", start_value=2, start_color=low, mid_type="num", mid_value=0, mid_color=zero,
+                end_type="percentile", end_value=98, end_color=high,
+            ),
+        )  # fmt: skip
