@@ -100,7 +100,13 @@ def build(
     columns |= _facts(checkpoint, weights, _command(prompt, target, model, max_tokens, max_chars))
     book = make_book(plan, parameters, columns, prompt)
     book.recalculate()
-    shell, blocks = surface(plan, book, parameters, creator=f"gpt2xl {__version__}")
+    shell, blocks = surface(
+        plan,
+        book,
+        parameters,
+        creator=f"gpt2xl {__version__}",
+        words={"activation": checkpoint.config.activation_function},
+    )
     references = {sheet.name for sheet in plan.sheets if exact or refs or sheet.group != "weights"}
     write_workbook(target, shell, blocks, references=references, compression=compression)
     answer = book.get(*book.resolve("next_token")).item()

@@ -54,7 +54,7 @@ class Links:
             column = re.match("[A-Z]+", corner)[0]  # type: ignore[index]
             for row in range(1, 10):
                 cell = sheet, f"{column}{int(corner[len(column) :]) - row}"
-                if int(cell[1][len(column) :]) > 3 and str(self.value(cell)).split(" · ")[0] == name:
+                if int(cell[1][len(column) :]) > 3 and str(self.value(cell)).startswith(f"{name} · "):
                     yield name, (sheet, f"{column}{int(cell[1][len(column) :]) - 1}")
 
 
@@ -109,3 +109,29 @@ def test_next_goes_through_a_block_in_the_order_of_computation(links: Links) -> 
     )
     order = [f"h.0.{step}" for step in steps.split()]
     assert [step for step in seen if step in order] == order
+
+
+def test_every_box_of_the_map_leads_to_its_step_and_each_step_back_to_its_box(links: Links) -> None:
+    headings = dict(links.headings())
+    boxes = {cell: target for cell, target in links.links.items() if cell[0] == "Map" and target[0] != "Start"}
+    assert len(boxes) > 40
+    reached = {links.name_at(target) for target in boxes.values()}
+    assert {"word.start", "token_ids", "embed", "h.0.ln_1", "h.1.attn.pattern.2", "h.1.mlp.out", "logits"} <= reached
+    for cell, target in boxes.items():
+        if links.name_at(target) in headings:
+            assert back(links, target) == cell
+
+
+def back(links: Links, heading: Cell) -> Cell:
+    """Where the link back from a heading leads."""
+    sheet, corner = heading
+    name = links.book[sheet].cell(Rect.parse(corner).top + 1, Rect.parse(corner).left).coordinate
+    return links.links[sheet, name] if (sheet, name) in links.links else around(links, heading)["▴"]
+
+
+def test_every_step_leads_back_to_the_box_that_it_belongs_to(links: Links) -> None:
+    backs = {name: links.value(back(links, heading)) for name, heading in links.headings()}
+    assert len(backs) > 100
+    assert backs["h.0.ln_1.var"] == backs["h.0.ln_1"] == "Layer norm"
+    assert backs["h.0.attn.masked.1"] == backs["h.0.attn.pattern.1"] == "1"
+    assert backs["logits.exp"] == backs["probs"] == "Probabilities"

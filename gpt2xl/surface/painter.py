@@ -38,8 +38,7 @@ class Painter:
         if sheet.layout == "form":
             yield from self._form()
             return
-        start = self.navigation.start
-        yield self._link(_LINKS_ROW, 1, f"↩ {start.name}", start)
+        yield self._link(_LINKS_ROW, 1, f"↩ {self.navigation.start.name}", self.navigation.start)
         for item in sheet.items:
             yield from self._heading(item, HEADINGS[sheet.layout])
 

@@ -9,21 +9,30 @@ from openpyxl.workbook.defined_name import DefinedName
 
 from gpt2xl.formula import Book
 from gpt2xl.plan.plan import Plan, Sheet
+from gpt2xl.plan.template import template_folder
 from gpt2xl.surface.cells import Parameter
 from gpt2xl.surface.charts import add_chart
-from gpt2xl.surface.navigation import Navigation
+from gpt2xl.surface.diagram import draw, read_diagram
+from gpt2xl.surface.navigation import MAP, Navigation
 from gpt2xl.surface.painter import Painter
 from gpt2xl.surface.styles import Styles
-from gpt2xl.surface.view import arrange
+from gpt2xl.surface.view import arrange, page
 from gpt2xl.xlsx import Block
 
 
 def surface(
-    plan: Plan, book: Book, parameters: Mapping[str, Parameter], *, creator: str, plain: bool = False
+    plan: Plan,
+    book: Book,
+    parameters: Mapping[str, Parameter],
+    *,
+    creator: str,
+    words: Mapping[str, str],
+    plain: bool = False,
 ) -> tuple[Shell, dict[str, list[Block]]]:
     """The shell and, for each sheet, its cells with the values that `book` has computed.
 
-    `creator` is what the file's properties say of who made it; `plain` leaves out what follows the numbers.
+    `creator` is what the file's properties say of who made it; `words` stand for placeholders of the map that are no
+    sizes; `plain` leaves out what the model computes without.
     """
     shell = Shell()
     shell.remove(shell.worksheets[0])
@@ -32,9 +41,14 @@ def surface(
     styles = Styles(shell)
     for name, place in plan.names.items():
         shell.defined_names[name] = DefinedName(name, attr_text=place.formula)
-    navigation = Navigation(plan, {})
+    diagram = None if plain else read_diagram(template_folder() / "map.toml", plan, words)
+    navigation = Navigation(plan, diagram.boxes if diagram else {})
     blocks: dict[str, list[Block]] = {}
-    for sheet in _in_view_order(plan):
+    for number, sheet in enumerate(_in_view_order(plan)):
+        if number == 1 and diagram is not None:
+            worksheet = shell.create_sheet(MAP)
+            page(worksheet, "front", grid=False)
+            blocks[MAP] = list(draw(worksheet, diagram, plan, styles, navigation))
         worksheet = shell.create_sheet(sheet.name)
         arrange(worksheet, sheet)
         painter = Painter(worksheet, sheet, styles, navigation)
