@@ -54,20 +54,29 @@ def main() -> None:
     help="Time against size of the file.",
 )
 @click.option("--refs", is_flag=True, help="Write cell references on the parameter sheets of large models too.")
+@click.option("--exercise", is_flag=True, help="Leave steps blank for a student, and mark the answers.")
+@click.option("--blank", metavar="STEPS", help="Which steps, for instance ln_1,attn.pattern; * stands for anything.")
+@click.option("--solution", is_flag=True, help="The key: the same copy with the formulas.")
+@click.option("--plain", is_flag=True, help="Leave out the sheets, charts and colours for learners.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 @plain_errors
-def build(prompt: str, output: Path, quiet: bool, **options: Any) -> None:
+def build(prompt: str, output: Path, blank: str | None, quiet: bool, **options: Any) -> None:
     """Write the workbook of a model with PROMPT in its prompt cell."""
     if quiet:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when huggingface_hub is first needed
     from gpt2xl.convert import build as convert
 
-    built = convert(prompt, output, **options)
+    steps = [name.strip() for name in (blank or "").split(",") if name.strip()]
+    built = convert(prompt, output, blank=steps, **options)
     if not quiet:
         click.echo(
             f"{built.path}: {built.cells:,} cells, {built.formulas:,} of them formulas, {built.size / 1e6:.1f} MB\n"
-            f"{prompt!r} ({len(built.token_ids)} tokens) continues with {built.next_token!r}",
+            + (
+                f"left blank: {', '.join(built.blank)}"
+                if built.blank
+                else f"{prompt!r} ({len(built.token_ids)} tokens) continues with {built.next_token!r}"
+            ),
             err=True,
         )
 
@@ -147,7 +156,8 @@ def check(book: Path, prompts: tuple[str, ...], as_json: bool, **options: Any) -
             click.echo(f"{comparison.prompt!r}: {len(comparison.token_ids)} tokens, engine {verdict.engine}")
             for step in comparison.steps:
                 shape = " × ".join(map(str, step.shape))
-                click.echo(f"  {'ok  ' if step.ok else 'DIFF'}  {step.name:28} {shape:>12}  {step.max_abs_diff:.2e}")
+                word = "OPEN" if step.name in comparison.blank else "ok  " if step.ok else "DIFF"
+                click.echo(f"  {word}  {step.name:28} {shape:>12}  {step.max_abs_diff:.2e}")
             same = comparison.next_token_id == comparison.reference_next_token_id
             click.echo(
                 f"  next token {comparison.next_token_id}, reference {comparison.reference_next_token_id}"
@@ -155,6 +165,11 @@ def check(book: Path, prompts: tuple[str, ...], as_json: bool, **options: Any) -
             )
             if comparison.first_divergence is not None:
                 click.echo(f"  the first step that differs is {comparison.first_divergence}")
+            if comparison.blank:
+                click.echo(
+                    f"  left blank for a student, and all that follows waits for it: {', '.join(comparison.blank)}; "
+                    "fill it in, or check the copy that build --solution makes"
+                )
         click.echo("all steps agree" if verdict.ok else "the workbook and the reference differ")
     sys.exit(0 if verdict.ok else 1)
 

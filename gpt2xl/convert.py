@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
-from gpt2xl import __version__, tables
+from gpt2xl import __version__, lessons, tables
 from gpt2xl.a1 import MAX_CELL_TEXT, MAX_COLUMNS, Rect
 from gpt2xl.decimals import Doubles
-from gpt2xl.errors import LimitError, OutputError, PromptError
+from gpt2xl.errors import ExerciseError, LimitError, OutputError, PromptError
 from gpt2xl.formula import Book
 from gpt2xl.model.checkpoint import Checkpoint, expected_shapes, load_checkpoint
 from gpt2xl.model.tensors import Tensors
 from gpt2xl.plan.dimensions import Capacity, dimensions
+from gpt2xl.plan.exercise import USUAL, blanked
 from gpt2xl.plan.plan import Plan
 from gpt2xl.plan.planner import make_plan
 from gpt2xl.plan.template import load_templates
@@ -35,6 +36,8 @@ MOST_CHARS = (MAX_COLUMNS - 32) // 4
 # differ in the ninth digit, and their cells leave out their references (`--refs` writes them). Up to here every
 # parameter is written as the exact double.
 MANY_PARAMETERS = 20_000_000
+# Digits of the reference's numbers in a workbook of so many parameters.
+LONG_REFERENCE = 8
 _WASTE = 16
 
 
@@ -63,6 +66,7 @@ class Built:
     cells: int
     formulas: int
     size: int
+    blank: tuple[str, ...] = ()
 
 
 def build(
@@ -74,12 +78,19 @@ def build(
     max_chars: int | None = None,
     compression: Compression = "default",
     refs: bool = False,
+    exercise: bool = False,
+    blank: Sequence[str] = (),
+    solution: bool = False,
+    plain: bool = False,
     force: bool = False,
 ) -> Built:
     """Write the workbook of `model` with `prompt` to `output`.
 
     `max_tokens` and `max_chars` say what later prompts may have; by default 16 tokens and 80 characters, or as many
     as `prompt` has. `refs` writes cell references on the parameter sheets of large models too.
+
+    `exercise` leaves steps blank for a student to fill in, `blank` says which, and `solution` is the key to the same
+    copy. `plain` leaves out everything that the model computes without.
 
     Raises `PromptError`, `ModelError`, `LimitError`, `OutputError`; an existing file is kept unless `force` is given.
     """
@@ -89,15 +100,26 @@ def build(
         raise PromptError(f"compression is one of {', '.join(COMPRESSIONS)}, not {compression!r}")
     checkpoint = load_checkpoint(model)
     capacity = _capacity(checkpoint, prompt, max_tokens, max_chars)
-    plan = plan_for(checkpoint, capacity)
     weights = sum(math.prod(checkpoint.tensors.shape(name)) for name in checkpoint.tensors)
     exact = weights <= MANY_PARAMETERS
+    exercise = exercise or solution or bool(blank)
+    if plain and exercise:
+        raise ExerciseError("--plain leaves out the sheets that mark a student's answers; leave out one of the two")
+    steps = None if plain else lessons.reference(checkpoint, prompt, None if exact else LONG_REFERENCE)
+    exercises = blanked(blank or USUAL, steps, load_templates()) if exercise and steps else []
+    plan = plan_for(checkpoint, capacity, steps, exercises, solution=solution)
     parameters: dict[str, Array | Rows] = {
         name: np.atleast_2d(values).astype(np.float64) if exact else Parameter(checkpoint.tensors, name)
         for name, values in checkpoint.tensors.items()
     }
     columns = tables.columns(checkpoint.vocabulary, plan.sizes["K"])
-    columns |= _facts(checkpoint, weights, _command(prompt, target, model, max_tokens, max_chars))
+    if steps is not None:
+        columns |= lessons.constants(checkpoint, plan.sizes["points"])
+        columns |= lessons.checks(steps, prompt)
+        columns |= lessons.exercises(plan, exercises)
+    options = {"model": None if str(model) == "tiny" else model, "max-tokens": max_tokens, "max-chars": max_chars}
+    options |= {"exercise": exercise and not solution, "blank": ",".join(blank), "solution": solution, "plain": plain}
+    columns |= _facts(checkpoint, weights, _command(prompt, target, options))
     book = make_book(plan, parameters, columns, prompt)
     book.recalculate()
     shell, blocks = surface(
@@ -105,9 +127,11 @@ def build(
         book,
         parameters,
         creator=f"gpt2xl {__version__}",
+        plain=plain,
         words={"activation": checkpoint.config.activation_function},
     )
-    references = {sheet.name for sheet in plan.sheets if exact or refs or sheet.group != "weights"}
+    bare = {sheet.name for sheet in plan.sheets if sheet.group == "weights"} if not (exact or refs) else set()
+    references = blocks.keys() - bare
     write_workbook(target, shell, blocks, references=references, compression=compression)
     answer = book.get(*book.resolve("next_token")).item()
     return Built(
@@ -117,6 +141,7 @@ def build(
         cells=sum(block.rect.size for of_sheet in blocks.values() for block in of_sheet),
         formulas=sum(formula.rect.size for item in plan.steps() for formula in item.formulas),
         size=target.stat().st_size,
+        blank=() if solution else tuple(exercises),
     )
 
 
@@ -131,17 +156,24 @@ def _facts(checkpoint: Checkpoint, parameters: int, command: str) -> dict[str, t
     }
 
 
-def _command(prompt: str, target: Path, model: str | Path, max_tokens: int | None, max_chars: int | None) -> str:
-    """The command line that makes the same workbook."""
-    parts = ["gpt2xl", "build", prompt, "-o", target.name]
-    parts += ["--model", str(model)] if str(model) != "tiny" else []
-    for option, value in (("--max-tokens", max_tokens), ("--max-chars", max_chars)):
-        parts += [option, str(value)] if value is not None else []
+def _command(prompt: str, target: Path, options: Mapping[str, object]) -> str:
+    """The command line that makes the same workbook; an option that is not given is None, False or empty."""
+    parts = ["gpt2xl", "build", *(["--"] if prompt.startswith("-") else []), prompt, "-o", target.name]
+    for option, value in options.items():
+        if value:
+            parts += [f"--{option}", *([] if value is True else [str(value)])]
     return shlex.join(parts)
 
 
-def plan_for(checkpoint: Checkpoint, capacity: Capacity) -> Plan:
-    """The plan of a checkpoint's workbook."""
+def plan_for(
+    checkpoint: Checkpoint,
+    capacity: Capacity,
+    steps: Mapping[str, NDArray[np.float64]] | None,
+    exercises: Sequence[str] = (),
+    *,
+    solution: bool = False,
+) -> Plan:
+    """The plan of a checkpoint's workbook; `steps` are the reference's, None for a plain one."""
     vocabulary = checkpoint.vocabulary
     sizes = dimensions(
         checkpoint.config,
@@ -151,7 +183,8 @@ def plan_for(checkpoint: Checkpoint, capacity: Capacity) -> Plan:
         special=len(vocabulary.special),
         ranges=len(tables.unicode_classes()[0]),
     )
-    plan = make_plan(load_templates(), checkpoint.config, sizes, checks={})
+    shapes = None if steps is None else {name: (len(values), values.shape[1]) for name, values in steps.items()}
+    plan = make_plan(load_templates(), checkpoint.config, sizes, checks=shapes, exercises=exercises, solution=solution)
     _check_parameters(plan, checkpoint)
     return plan
 
@@ -177,16 +210,18 @@ def make_book(
                 # Beside and above a large matrix, where the engine would keep a block as large for two of its edges.
                 (grid.hold if sheet.group == "weights" else grid.put)(label.rect, index)
             elif label.kind == "data":
-                grid.put(label.rect, _as_column(columns[label.text], label.rect.height))
+                grid.put(label.rect, _in_shape(columns[label.text], label.rect))
             elif label.kind == "text":
                 grid.put(label.rect, label.text)
             else:
                 book.add_formula(sheet.name, label.rect, label.text, "fill" if label.rect.size > 1 else "cell")
         for item in sheet.items:
-            if item.kind == "input":
+            if item.name == "prompt":
                 grid.put(item.rect, prompt)
-            elif item.kind == "table":
-                grid.put(item.rect, _as_column(columns[item.data or ""], item.rect.height))
+            elif item.data is not None:
+                grid.put(item.rect, _in_shape(columns[item.data], item.rect))
+            elif item.value is not None:
+                grid.put(item.rect, [item.value] if isinstance(item.value, list) else item.value)
             elif item.kind == "parameter":
                 numbers = parameters[item.name]
                 if isinstance(numbers, Parameter):
@@ -206,9 +241,12 @@ def _extent(rects: list[Rect]) -> tuple[int, int]:
     return (rows, columns) if rows * columns <= _WASTE * filled else (0, 0)
 
 
-def _as_column(column: tables.Column, rows: int) -> Any:
-    values = column[:rows]
-    return [[value] for value in values] if isinstance(values, list) else values.reshape(-1, 1)
+def _in_shape(column: tables.Column, rect: Rect) -> Any:
+    """As many values as `rect` has cells, row by row."""
+    values = column[: rect.size]
+    if not isinstance(values, list):
+        return values.reshape(rect.shape)
+    return [values[row * rect.width : (row + 1) * rect.width] for row in range(rect.height)]
 
 
 def _check_target(target: Path, force: bool) -> None:

@@ -5,6 +5,7 @@
     Gpt2xlError                    a person can put it right; the command line ends with exit status 2
     ├── ModelError                 a checkpoint, its configuration or its tokenizer cannot be used
     ├── PromptError                a prompt that the workbook or the model cannot hold
+    ├── ExerciseError              a step that no student copy can leave blank
     ├── TemplateError              a mistake in templates/, with file, step and column
     ├── WorkbookError              a file that is no readable workbook, or lacks what was asked of it
     │   └── NameNotFound           no such sheet, cell, range or defined name
@@ -32,6 +33,10 @@ class ModelError(Gpt2xlError):
 
 class PromptError(Gpt2xlError):
     """A prompt that the workbook or the model cannot hold."""
+
+
+class ExerciseError(Gpt2xlError):
+    """A step that no student copy can leave blank, or options that exclude each other."""
 
 
 class TemplateError(Gpt2xlError):

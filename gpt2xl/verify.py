@@ -45,7 +45,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One prompt: its tokens, both next tokens, all steps in order, and the first that diverges."""
+    """One prompt: its tokens, both next tokens, all steps in order, and the first that diverges.
+
+    `blank` are steps that a student copy leaves to its reader and that nobody has filled in yet.
+    """
 
     prompt: str
     token_ids: list[int]
@@ -53,6 +56,7 @@ class Comparison:
     reference_next_token_id: int
     steps: list[Step] = field(default_factory=list)
     first_divergence: str | None = None
+    blank: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -83,6 +87,8 @@ class Verdict:
 
 def _finite(record: dict[str, Any]) -> dict[str, Any]:
     """JSON has no infinity: a step that holds no numbers has null for its difference."""
+    if not record["blank"]:
+        del record["blank"]
     for step in record["steps"]:
         if not np.isfinite(step["max_abs_diff"]):
             step["max_abs_diff"] = None
@@ -218,7 +224,16 @@ def _compare(
         reference_next_token_id=reference_next_token_id,
         steps=steps,
         first_divergence=diverged[0] if diverged else None,
+        blank=_blank(calculator, workbook),
     )
+
+
+def _blank(calculator: Calculator, workbook: Workbook) -> list[str]:
+    """The exercises of a student copy in which no cell is filled in."""
+    if "exercise.step" not in workbook:
+        return []
+    names = [str(name) for (name,) in calculator.get("exercise.step")]
+    return [name for name in names if all(cell is None or cell == "" for row in calculator.get(name) for cell in row)]
 
 
 def _step(name: str, calculator: Calculator, expected: Floats, tolerance: float) -> Step:

@@ -24,7 +24,7 @@ from gpt2xl.model.checkpoint import Checkpoint
 DIALECT = {
     "AND", "AVERAGE", "CHOOSE", "COUNTIF", "ERF", "EXACT", "EXP", "IF", "IFERROR", "INDEX", "INT", "ISNUMBER",
     "LARGE", "LEFT", "LEN", "LOOKUP", "MATCH", "MAX", "MID", "MIN", "MMULT", "MOD", "NA", "OR", "PI", "SMALL", "SQRT",
-    "SUM", "TANH", "TRANSPOSE", "UNICHAR", "UNICODE", "VARP",
+    "SUM", "SUMPRODUCT", "SUMSQ", "TANH", "TRANSPOSE", "UNICHAR", "UNICODE", "VARP",
 }  # fmt: skip
 
 

@@ -13,13 +13,15 @@ from gpt2xl.model.config import Config
 
 @dataclass(frozen=True)
 class Capacity:
-    """What one workbook can hold: tokens, characters, and how many likely next tokens it lists, at the end and
-    after each block."""
+    """What one workbook can hold: tokens, characters, how many likely next tokens it lists, at the end and after each
+    block, and how many tokens it draws as points.
+    """
 
     max_tokens: int
     max_chars: int
     top: int = 10
     best: int = 5
+    points: int = 12
 
 
 def dimensions(
@@ -56,6 +58,8 @@ def dimensions(
         "none": merges,
         "top": min(capacity.top, config.vocab_size),
         "best": min(capacity.best, config.vocab_size),
+        "near": min(capacity.top, config.vocab_size - 1),
+        "points": capacity.points,
     }
 
 

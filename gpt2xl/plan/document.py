@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 Size = int | str
+Value = str | float | list[float]
 Spans = Mapping[str, tuple[Size, Size]]
 
 
@@ -30,7 +31,7 @@ class Entry:
     formula: str | None = None
     first: str | None = None
     data: str | None = None
-    value: str | float | None = None
+    value: Value | None = None
     cell: str | None = None
     repeat: str | None = None
     loop: str | None = None
@@ -86,7 +87,7 @@ class Chart:
 class SheetTemplate:
     """A sheet and its entries in reading order. `repeat` is "block" where the sheet stands once a block.
 
-    `surface` says that the model computes without it, so that it can be left out.
+    `surface` says that the model computes without it, so that it can be left out; `only` says when it is there at all.
     """
 
     name: str
@@ -101,6 +102,8 @@ class SheetTemplate:
     column_labels: int | None
     numbers: str
     surface: bool
+    only: str | None
+    freeze: str | None
     widths: Mapping[str, float]
     heights: Mapping[str, float]
     entries: tuple[Entry, ...]

@@ -43,6 +43,15 @@ class _Cell:
     def left(self) -> int:
         return self.spot.rect.left + self.column
 
+    @property
+    def down(self) -> int:
+        """The row, counted in the whole entry, of which `spot` may be a piece."""
+        return self.spot.down + self.row
+
+    @property
+    def right(self) -> int:
+        return self.spot.right + self.column
+
 
 def read(text: str, where: str) -> Node:
     """Parse a formula of a template; raises `TemplateError` that says where it stands and the column."""
@@ -119,17 +128,19 @@ def _plain(tree: Node, cell: _Cell, scope: Scope) -> Node:
         return _at(tree, cell, scope)
     if isinstance(tree, Call) and tree.name == "ROW_OF":
         rect, sheet = _place(tree, cell, scope)
-        row, fixed = (rect.top, True) if rect.height == 1 else (rect.top + cell.row, False)
+        row, fixed = (rect.top, True) if rect.height == 1 else (rect.top + cell.down, False)
         return Reference(row, rect.left, row, rect.right, fixed, True, fixed, True, sheet)
     if isinstance(tree, Call) and tree.name == "COLUMN_OF":
         rect, sheet = _place(tree, cell, scope)
-        column, fixed = (rect.left, True) if rect.width == 1 else (rect.left + cell.column, False)
+        column, fixed = (rect.left, True) if rect.width == 1 else (rect.left + cell.right, False)
         return Reference(rect.top, column, rect.bottom, column, True, fixed, True, fixed, sheet)
     if isinstance(tree, Call) and tree.name == "PART":
         rect, sheet = _place(tree, cell, scope)
-        rows, columns = (_number(argument, scope) for argument in (*tree.arguments[1:], Number(1.0), Number(1.0))[:2])
-        bottom, right = rect.top + rows - 1, rect.left + columns - 1
-        return Reference(rect.top, rect.left, bottom, right, True, True, True, True, sheet)
+        usual = (Number(1.0), Number(1.0), Number(0.0), Number(0.0))
+        given = tree.arguments[1:]
+        rows, columns, down, right = (_number(argument, scope) for argument in (*given, *usual[len(given) :]))
+        found = rect.part(down, right, rows, columns)
+        return Reference(found.top, found.left, found.bottom, found.right, True, True, True, True, sheet)
     if isinstance(tree, Name):
         return _name(tree, cell, scope)
     if isinstance(tree, Call):
@@ -165,10 +176,10 @@ def _name(node: Name, cell: _Cell, scope: Scope) -> Node:
 def _at(node: Call, cell: _Cell, scope: Scope) -> Node:
     rect, sheet = _place(node, cell, scope)
     down, right = (_number(argument, scope) for argument in (*node.arguments[1:], Number(0.0), Number(0.0))[:2])
-    row, row_fixed = (rect.top + down, True) if rect.height == 1 else (rect.top + cell.row + down, False)
+    row, row_fixed = (rect.top + down, True) if rect.height == 1 else (rect.top + cell.down + down, False)
     if rect.width == 1:
         return Reference(row, rect.left, row, rect.left, row_fixed, True, row_fixed, True, sheet)
-    column = rect.left + cell.column + right
+    column = rect.left + cell.right + right
     return Reference(row, column, row, column, row_fixed, False, row_fixed, False, sheet)
 
 

@@ -48,12 +48,16 @@ LEAST_WIDTH = 3
 
 @dataclass(frozen=True)
 class Shape:
-    """An entry before it has a place: rows and columns, and whether it stands beside the one before."""
+    """An entry before it has a place: rows and columns, and whether it stands beside the one before.
+
+    On a form the title of a `row` stands to its left, that of anything else above it.
+    """
 
     rows: int
     columns: int
     beside: bool = False
     cell: str | None = None
+    row: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class Spot:
     """The place of an entry on its sheet.
 
     `row_label` is the column with the index of its rows, `column_label` the row with the index of its columns;
-    0 where there is none. `heading` is where its title stands.
+    0 where there is none. `heading` is where its title stands. Of a piece of an entry, `down` and `right` say where in
+    the entry it begins.
     """
 
     rect: Rect
@@ -69,6 +74,8 @@ class Spot:
     row_label: int
     column_label: int
     first_of_band: bool
+    down: int = 0
+    right: int = 0
 
 
 @dataclass
@@ -128,6 +135,6 @@ def _form(shapes: list[Shape], row_label: int, column_label: int) -> Arrangement
             raise TemplateError("on a sheet with the layout `form` every entry needs a `cell`")
         corner = Rect.parse(shape.cell)
         rect = Rect.of(corner.top, corner.left, shape.rows, shape.columns)
-        heading = Rect.of(rect.top - 1, rect.left, 1, 1) if shape.rows > 1 else Rect.of(rect.top, rect.left - 1, 1, 1)
+        heading = Rect.of(rect.top, rect.left - 1, 1, 1) if shape.row else Rect.of(rect.top - 1, rect.left, 1, 1)
         spots.append(Spot(rect, heading, row_label, column_label, False))
     return Arrangement(spots, Rect(1, 1, 1, 1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gpt2xl.a1 import Rect, quote_sheet
-from gpt2xl.plan.document import Chart, Text
+from gpt2xl.plan.document import Chart, Text, Value
 
 Mode = Literal["cell", "fill", "array"]
 
@@ -23,10 +23,13 @@ class Formula:
 
 @dataclass(frozen=True)
 class Label:
-    """What stands beside rows or above columns: an index from 0, a formula for its text, texts by `data`, or a text."""
+    """What stands beside rows or above columns: an index from 0, a formula for its text, texts by `data`, or a text.
+
+    A "mark" is a formula too: above an exercise, whether the answer is right.
+    """
 
     rect: Rect
-    kind: Literal["index", "formula", "data", "text"]
+    kind: Literal["index", "formula", "data", "text", "mark"]
     text: str = ""
 
 
@@ -36,9 +39,10 @@ class Item:
 
     `number` counts the steps of a sheet as its template does, so that all heads have the same; `role` is what its
     colour says. `formulas` are empty but for steps; `data` names what fills a table or an input, `value` is an input's
-    own. `padded` says that the rows are tokens, of which those past the end of the prompt are padding; `row_title` is
-    what the rows' index means; `shades` are the conditions, written for the first cell, of the cells to set off, by
-    colour. `math` is the formula as mathematics writes it, `source` where it is published.
+    own. `padded` says that the rows are tokens, of which those past the end of the prompt are padding; an `exercise` is
+    marked, and `blank` where a student is to fill it in; `row_title` is what the rows' index means; `shades` are the
+    conditions, written for the first cell, of the cells to set off, by colour. `math` is the formula as mathematics
+    writes it, `source` where it is published.
     """
 
     kind: str
@@ -52,12 +56,14 @@ class Item:
     role: str = "intermediate"
     formulas: tuple[Formula, ...] = ()
     data: str | None = None
-    value: str | float | None = None
+    value: Value | None = None
     style: str | None = None
     shades: Mapping[str, str] = field(default_factory=dict)
     row_title: str = ""
     padded: bool = False
     across: int = 1
+    exercise: bool = False
+    blank: bool = False
     math: str = ""
     source: str = ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -17,7 +17,7 @@ from gpt2xl.plan.dimensions import measure
 from gpt2xl.plan.document import Activation, Document, Entry, SheetTemplate, Size
 from gpt2xl.plan.labels import add_labels, add_part_label
 from gpt2xl.plan.layout import Shape, Spot
-from gpt2xl.plan.plan import Formula, Item, Place, Plan, Sheet
+from gpt2xl.plan.plan import Formula, Item, Label, Place, Plan, Sheet
 from gpt2xl.plan.template import SCALES, formulas
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
@@ -35,18 +35,24 @@ def make_plan(
     sizes: Mapping[str, int],
     *,
     checks: Mapping[str, tuple[int, int]] | None = None,
+    exercises: Sequence[str] = (),
+    solution: bool = False,
 ) -> Plan:
     """The plan of a workbook for a model of `config` with `sizes` (see `dimensions.dimensions`).
 
     `checks` are the steps that a reference has, with its rows and columns; without it the sheets are left out that the
-    model computes without, and all charts and words of forms. Raises `TemplateError` for a template that does not fit
-    the configuration, `LimitError` where a sheet would exceed Excel's rows or columns.
+    model computes without, and all charts and words of forms. `exercises` are the steps that a student fills in: their
+    formulas are left out, or only marked where a `solution` is asked for.
+
+    Raises `TemplateError` for a template that does not fit the configuration, `LimitError` where a sheet would exceed
+    Excel's rows or columns.
     """
     check_templates(document)
-    kept = tuple(replace(sheet, charts=(), texts=()) for sheet in document.sheets if not sheet.surface)
+    sheets = [sheet for sheet in document.sheets if sheet.only != "exercise" or exercises]
     if checks is None:
-        document = replace(document, sheets=kept)
-    return _Planner(document, config, sizes, checks or {}).plan()
+        sheets = [replace(sheet, charts=(), texts=()) for sheet in sheets if not sheet.surface]
+    document = replace(document, sheets=tuple(sheets))
+    return _Planner(document, config, sizes, checks or {}, exercises, solution).plan()
 
 
 @dataclass
@@ -66,13 +72,19 @@ class _Planner:
         config: Config,
         sizes: Mapping[str, int],
         checks: Mapping[str, tuple[int, int]],
+        exercises: Sequence[str],
+        solution: bool,
     ) -> None:
         self.document = document
         self.config = config
-        self.sizes = {**sizes, "checks": len(checks)}
+        self.sizes = {**sizes, "checks": len(checks), "exercises": len(exercises)}
         self.checks = [
-            {"step": name, "rows": str(rows), "columns": str(columns)} for name, (rows, columns) in checks.items()
+            {"step": name, "rows": str(rows), "columns": str(columns), "check": str(number)}
+            for number, (name, (rows, columns)) in enumerate(checks.items(), start=1)
         ]
+        self.exercises = [words for words in self.checks if words["step"] in exercises]
+        self.marks = {words["step"]: number for number, words in enumerate(self.exercises, start=1)}
+        self.solution = solution
         self.names: dict[str, Place] = {}
         self.defined: set[str] = set()  # by the entries up to the one at hand
 
@@ -147,7 +159,13 @@ class _Planner:
         template = draft.template
         form = next((sheet for sheet in self.document.sheets if sheet.name == template.name and sheet.layout), template)
         shapes = [
-            Shape(self._measure(entry.shape[0], words), self._measure(entry.shape[1], words), entry.beside, entry.cell)
+            Shape(
+                self._measure(entry.shape[0], words),
+                self._measure(entry.shape[1], words),
+                entry.beside,
+                entry.cell,
+                entry.shape[0] == 1,
+            )
             for entry, words in draft.entries
         ]
         arrangement = layout.arrange(
@@ -197,7 +215,7 @@ class _Planner:
             self._fill(template.note, draft.words),
             template.layout,
             template.group,
-            corner or Rect(1, 1, 1, 1),
+            corner or (Rect.parse(template.freeze) if template.freeze else Rect(1, 1, 1, 1)),
             widths=template.widths,
             heights=template.heights,
         )
@@ -209,6 +227,8 @@ class _Planner:
         where = f"{entry.where} ({name})"
         earlier = self._earlier(entry.loop)
         scope = expand.Scope(self.names, earlier, where)
+        exercise = name in self.marks
+        blank = exercise and not self.solution
         sheet.items.append(
             Item(
                 kind=entry.kind,
@@ -220,7 +240,11 @@ class _Planner:
                 first_of_band=spot.first_of_band,
                 number=entry.number,
                 role=entry.role,
-                formulas=self._formulas(entry, words, sheet.name, spot, scope) if entry.kind == "step" else (),
+                formulas=self._formulas(entry, words, sheet.name, spot, scope)
+                if entry.kind == "step" and not blank
+                else (),
+                blank=blank,
+                exercise=exercise,
                 data=None if entry.data is None else self._fill(entry.data, words),
                 value=entry.value,
                 style=entry.style or ("integer" if template.numbers == "integer" else None),
@@ -235,6 +259,10 @@ class _Planner:
         for known in [name, *(part for part, _ in self._parts(entry, words, spot.rect)), entry.labels]:
             if known is not None:
                 self.defined.add(known)
+        if exercise:
+            mark = spot.heading.top + layout.HEADINGS["blocks"].formula
+            cell = Rect.of(mark, spot.heading.left + (0 if blank else 4), 1, 1)
+            sheet.labels.append(Label(cell, "mark", f"INDEX(exercise.mark,{self.marks[name]})"))
         add_labels(sheet, entry, spot, self.document.axes, scope)
         for part, rect in self._parts(entry, words, spot.rect):
             if any("{j}" in template for template in (*entry.columns, *entry.parts)) and rect.width < spot.rect.width:
@@ -286,14 +314,14 @@ class _Planner:
             return tuple(
                 formula
                 for more, rect in self._pieces(entry, spot.rect)
-                for formula in self._one_way(entry, {**words, **more}, sheet, replace(spot, rect=rect), scope)
+                for formula in self._one_way(entry, {**words, **more}, sheet, _piece(spot, rect), scope)
             )
         return self._one_way(entry, words, sheet, spot, scope)
 
     def _pieces(self, entry: Entry, rect: Rect) -> Iterator[tuple[Mapping[str, str], Rect]]:
         """The rows of a step that are written one by one, or its columns where these are the blocks."""
         blocks = [{"i": str(block)} for block in range(self.config.n_layer)]
-        words = self.checks if entry.per == "check" else blocks
+        words = {"check": self.checks, "exercise": self.exercises, "block": blocks}[entry.per or "block"]
         across = entry.shape[0] != "L" and entry.per == "block"
         for place, more in enumerate(words):
             yield more, rect.part(0, place, rect.height, 1) if across else rect.part(place, 0, 1, rect.width)
@@ -339,8 +367,14 @@ class _Planner:
     # -- numbers into words ------------------------------------------------------------------------------------
 
     def _measure(self, size: Size, words: Mapping[str, str]) -> int:
-        letters = {**self.sizes, **{letter: int(words[letter]) for letter in ("i", "j") if letter in words}}
+        known = ("i", "j", "rows", "columns", "check")
+        letters = {**self.sizes, **{letter: int(words[letter]) for letter in known if letter in words}}
         return measure(size, letters)
 
     def _fill(self, text: str, words: Mapping[str, str]) -> str:
         return _PLACEHOLDER.sub(lambda found: words.get(found[1]) or str(self._measure(found[1], words)), text)
+
+
+def _piece(spot: Spot, rect: Rect) -> Spot:
+    """The part `rect` of an entry's place."""
+    return replace(spot, rect=rect, down=rect.top - spot.rect.top, right=rect.left - spot.rect.left)

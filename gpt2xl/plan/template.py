@@ -21,7 +21,8 @@ bottom. Each file describes a sheet (``[sheet]``) and what stands on it:
 ``shades`` has conditions, written as ``each`` is: the cells where one holds are set off by its colour. ``columns`` and
 ``parts`` name ranges of columns inside a step, once a head or block where the name has ``{j}`` or ``{i}``; a step with
 ``parts`` has a formula for each of them. ``per = "block"`` writes each row (or column, if there are as many as blocks)
-with its own ``{i}``, ``per = "check"`` each row with the ``{step}`` that the reference has for it.
+with its own ``{i}``, ``per = "check"`` each row with the ``{step}`` that the reference has for it, ``per =
+"exercise"`` with the step that is left blank.
 ``repeat = "block"`` on a sheet repeats it for each transformer block (``{i}``); ``repeat = "head"`` on steps that
 follow each other repeats these steps for each head (``{j}``). In formulas and texts ``{...}`` is replaced by a number.
 Formulas are Excel's, with these additions, which become plain references when a workbook is planned:
@@ -32,8 +33,8 @@ Formulas are Excel's, with these additions, which become plain references when a
     the cell of x in this row and this column, moved by that many cells; an x one cell wide or high stays there
 ``row_of(x)``, ``column_of(x)``
     all cells of x in this row, or in this column
-``part(x, rows, columns)``
-    the first cells of x
+``part(x, rows, columns, down, right)``
+    that many cells of x, the first ones where no numbers say how far from its corner
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ _SHEET_KEYS = {
     "numbers": str,
     "column_labels": int,
     "surface": bool,
+    "only": str,
+    "freeze": str,
     "widths": dict,
     "heights": dict,
 }
@@ -133,14 +136,28 @@ _ROLES = {"input": "input", "table": "parameter", "parameter": "parameter"}
 _CHOICES = {
     "layout": ("form", "columns", "blocks"),
     "group": ("front", "model", "guide", "tables", "weights"),
-    "only": ("untied",),
-    "per": ("block", "check"),
+    "only": ("untied", "exercise"),
+    "per": ("block", "check", "exercise"),
     "numbers": ("decimal", "integer"),
     "role": ("activation", "intermediate", "output"),
-    "kind": ("bar", "line", "scatter"),
+    "kind": ("bar", "columns", "line", "points"),
     "style": (
-        *("heat", "stream", "decimal", "integer", "percent", "scientific", "masked", "mark"),
-        *("answer", "sentence", "state", "fact", "count", "faint", "token", "chip", "chip id", "word", "small word"),
+        *("heat", "stream", "parameter", "decimal", "integer", "percent", "scientific", "masked", "mark", "links"),
+        *(
+            "answer",
+            "sentence",
+            "state",
+            "fact",
+            "count",
+            "faint",
+            "token",
+            "chip",
+            "chip id",
+            "word",
+            "small word",
+            "small number",
+            "number",
+        ),
         *("text", "title", "note", "strong", "link", "legend input", "legend parameter"),
         *("legend activation", "legend intermediate", "legend output", "legend padding"),
     ),
@@ -200,6 +217,8 @@ def _sheet(path: Path) -> SheetTemplate:
         column_labels=sheet.get("column_labels"),
         numbers=sheet.get("numbers", "decimal"),
         surface=sheet.get("surface", False),
+        only=sheet.get("only"),
+        freeze=sheet.get("freeze"),
         widths=sheet.get("widths", {}),
         heights=sheet.get("heights", {}),
         entries=entries,

@@ -3,7 +3,6 @@
 What lives here: appearance. It writes no formula and computes no number.
 """
 
-from gpt2xl.surface.cells import Parameter
 from gpt2xl.surface.shell import surface
 
-__all__ = ["Parameter", "surface"]
+__all__ = ["surface"]

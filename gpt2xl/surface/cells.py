@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from openpyxl.worksheet.hyperlink import Hyperlink
 from openpyxl.worksheet.worksheet import Worksheet
 
@@ -11,8 +10,6 @@ from gpt2xl.a1 import BLANK, TEXT, Rect, cell_name, quote_sheet
 from gpt2xl.formula import Book
 from gpt2xl.plan.plan import Formula
 from gpt2xl.xlsx import Block
-
-Parameter = NDArray[np.float32] | NDArray[np.float64]
 
 
 def text(row: int, column: int, words: str, style: int) -> Block:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from openpyxl.formatting.rule import ColorScaleRule, FormulaRule
+from openpyxl.formatting.rule import ColorScaleRule, FormulaRule, Rule
 from openpyxl.styles import Font, PatternFill
+from openpyxl.styles.differential import DifferentialStyle
+from openpyxl.styles.numbers import NumberFormat
 from openpyxl.worksheet.worksheet import Worksheet
 
+from gpt2xl.a1 import Rect
 from gpt2xl.plan.plan import Item
-from gpt2xl.surface.colours import HEAT, PADDING, SHADES, STREAM
+from gpt2xl.surface.colours import HEAT, PADDING, ROLES, SHADES, STREAM
+from gpt2xl.surface.styles import NUMBERS
 
 
 def add_formats(worksheet: Worksheet, item: Item) -> None:
@@ -37,3 +41,12 @@ def add_formats(worksheet: Worksheet, item: Item) -> None:
                 end_type="percentile", end_value=98, end_color=high,
             ),
         )  # fmt: skip
+
+
+def add_parameter_look(worksheet: Worksheet, rect: Rect) -> None:
+    """The look of parameters for all cells of a rectangle, which then need no style of their own."""
+    look = DifferentialStyle(
+        numFmt=NumberFormat(numFmtId=200, formatCode=NUMBERS["parameter"]),
+        fill=PatternFill(bgColor=ROLES["parameter"].cells),
+    )
+    worksheet.conditional_formatting.add(str(rect), Rule(type="expression", dxf=look, formula=["TRUE"]))

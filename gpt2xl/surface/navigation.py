@@ -33,7 +33,11 @@ class Navigation:
     def __init__(self, plan: Plan, boxes: Mapping[str, str]) -> None:
         """`boxes` are the cells of the map by the name of their step; empty where there is no map."""
         self.start = Stop(plan.sheets[0].name, "A1", plan.sheets[0].name)
-        self._places = {item.name: stop_of(sheet, item) for sheet in plan.sheets for item in sheet.items}
+        self._places = {
+            name: Stop(place.sheet, cell_name(place.rect.top, place.rect.left), name)
+            for name, place in plan.names.items()
+        }
+        self._places |= {item.name: stop_of(sheet, item) for sheet in plan.sheets for item in sheet.items}
         self._places |= {sheet.name: Stop(sheet.name, "A1", sheet.name) for sheet in plan.sheets}
         if boxes:
             self._places[MAP] = Stop(MAP, "A1", MAP)

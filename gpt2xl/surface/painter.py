@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 from openpyxl.worksheet.worksheet import Worksheet
 
 from gpt2xl.a1 import Rect
 from gpt2xl.formula import Book
 from gpt2xl.plan.layout import HEADINGS, Heading
 from gpt2xl.plan.plan import Formula, Item, Sheet
-from gpt2xl.surface.cells import Parameter, blank, computed, link, stored, text
-from gpt2xl.surface.formats import add_formats
+from gpt2xl.surface.cells import blank, computed, link, stored, text
+from gpt2xl.surface.formats import add_formats, add_parameter_look
 from gpt2xl.surface.navigation import Navigation, Stop
 from gpt2xl.surface.styles import Styles
-from gpt2xl.xlsx import Block
+from gpt2xl.xlsx import Array, Block, Rows
 
 # Forms have their links in row 3, from column B on; the other layouts one link there.
 _LINKS_ROW = 3
@@ -112,28 +113,44 @@ class Painter:
         for label in self.sheet.labels:
             words = styles.label if label.rect.left <= 2 else styles.label_across
             style = {"index": styles.index, "text": styles.code}.get(label.kind, words)
-            if label.kind == "formula":
+            if label.kind in ("formula", "mark"):
+                style = styles.by_name["mark"] if label.kind == "mark" else style
                 formula = Formula(label.rect, label.text, "fill" if label.rect.size > 1 else "cell")
                 yield computed(formula, book, self.sheet.name, style)
             else:
                 yield stored(label.rect, book, self.sheet.name, style)
 
-    def items(self, book: Book, parameters: Mapping[str, Parameter], *, plain: bool) -> Iterator[Block]:
+    def items(self, book: Book, parameters: Mapping[str, Array | Rows], *, plain: bool) -> Iterator[Block]:
         """The data: inputs, tables, parameters as they are, formulas with their values."""
         for item in self.sheet.items:
             style = self.styles.of(item, self.sheet.layout)
             if item.kind == "parameter":
-                yield Block(item.rect, parameters[item.name], style=style)
+                numbers = parameters[item.name]
+                large = not isinstance(numbers, np.ndarray)
+                if large:  # six bytes less for each of a hundred million cells
+                    add_parameter_look(self.worksheet, item.rect)
+                yield Block(item.rect, numbers, style=0 if large else style)
             elif item.kind != "step":
                 yield stored(item.rect, book, self.sheet.name, style)
             for formula in item.formulas:
                 yield computed(formula, book, self.sheet.name, style)
+            if item.blank:
+                yield blank(item.rect, style)
+            if item.style == "links":
+                self._link_cells(item, book)
             if item.across > 1:
                 merged = Rect.of(item.rect.top, item.rect.left, 1, item.across)
                 self.worksheet.merge_cells(str(merged))
                 yield blank(merged.part(0, 1, 1, item.across - 1), style)
             if not plain:
                 add_formats(self.worksheet, item)
+
+    def _link_cells(self, item: Item, book: Book) -> None:
+        """Make each cell with the name of a step a link to it."""
+        for row, (name,) in enumerate(book.sheet(self.sheet.name).take(item.rect).tolist()):
+            stop = self.navigation.to(str(name))
+            assert stop is not None, f"{self.sheet.name} names {name}, which is no step"
+            link(self.worksheet, item.rect.top + row, item.rect.left, stop.sheet, stop.ref)
 
     def _link(self, row: int, column: int, words: str, stop: Stop) -> Block:
         link(self.worksheet, row, column, stop.sheet, stop.ref)

@@ -10,20 +10,19 @@ from openpyxl.workbook.defined_name import DefinedName
 from gpt2xl.formula import Book
 from gpt2xl.plan.plan import Plan, Sheet
 from gpt2xl.plan.template import template_folder
-from gpt2xl.surface.cells import Parameter
 from gpt2xl.surface.charts import add_chart
 from gpt2xl.surface.diagram import draw, read_diagram
 from gpt2xl.surface.navigation import MAP, Navigation
 from gpt2xl.surface.painter import Painter
 from gpt2xl.surface.styles import Styles
 from gpt2xl.surface.view import arrange, page
-from gpt2xl.xlsx import Block
+from gpt2xl.xlsx import Array, Block, Rows
 
 
 def surface(
     plan: Plan,
     book: Book,
-    parameters: Mapping[str, Parameter],
+    parameters: Mapping[str, Array | Rows],
     *,
     creator: str,
     words: Mapping[str, str],

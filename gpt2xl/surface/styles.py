@@ -76,20 +76,26 @@ class Styles:
             "chip id": self._font(9, color=GREY, number_format="0", alignment=_CENTRE),
             "word": self._input(11),
             "small word": self._input(10),
+            "small number": self._input(10, "0.0"),
+            "number": self._font(16, bold=True, color="A34700", number_format="0.000", alignment=_LEFT),
             "mark": self._font(10, bold=True, border=_BOX, alignment=_CENTRE),
             "text": self._font(10, alignment=Alignment(horizontal="left", shrink_to_fit=True)),
             "title": self.title,
             "note": self._font(10, color=GREY, alignment=_WRAP),
             "strong": self.strong,
+            "links": self._font(10, underline="single", color=LINK),
             "link": self._font(10, underline="single", color=LINK),
             **{f"legend {role}": self._font(10, fill=_fill(tint.heading), border=_BOX) for role, tint in ROLES.items()},
             "legend padding": self._font(10, color=PADDING, border=_BOX),
         }
         self.input = self._input(14)
+        self.answer = self._font(10, fill=_fill(ROLES["input"].heading), number_format=NUMBERS["decimal"])
         self._cells: dict[tuple[str, str | None], int] = {}
 
     def of(self, item: Item, layout: str) -> int:
         """The format of an item's cells."""
+        if item.blank:
+            return self.answer
         if item.style in self.by_name:
             return self.by_name[item.style]
         if item.kind == "input":
@@ -109,13 +115,13 @@ class Styles:
             self._cells[key] = self._register(**properties)
         return self._cells[key]
 
-    def _input(self, size: int) -> int:
+    def _input(self, size: int, number_format: str = "@") -> int:
         return self._font(
             size,
             bold=True,
             fill=_fill(ROLES["input"].heading),
             border=Border(*[Side(style="medium", color="8A7A00")] * 4),
-            number_format="@",
+            number_format=number_format,
             alignment=Alignment(wrap_text=True, vertical="center"),
         )
 

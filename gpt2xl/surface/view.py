@@ -5,6 +5,7 @@ from __future__ import annotations
 from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
 
+from gpt2xl.a1 import Rect
 from gpt2xl.plan.layout import HEADINGS
 from gpt2xl.plan.plan import Sheet
 from gpt2xl.surface.colours import TABS
@@ -20,6 +21,8 @@ def arrange(worksheet: Worksheet, sheet: Sheet) -> None:
     if sheet.layout == "form":
         for column, width in sheet.widths.items():
             worksheet.column_dimensions[column].width = width
+        if sheet.freeze != Rect(1, 1, 1, 1):
+            worksheet.freeze_panes = str(sheet.freeze)
         for row, height in sheet.heights.items():
             worksheet.row_dimensions[int(row)].height = height
     else:

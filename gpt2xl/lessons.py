@@ -1,0 +1,120 @@
+"""What the sheets for learners bring as constants: reference values, words to compare, the axes they are drawn on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpt2xl.model.checkpoint import Checkpoint
+from gpt2xl.model.forward import NumpyReference
+from gpt2xl.model.vocabulary import Vocabulary
+from gpt2xl.plan.plan import Plan
+from gpt2xl.tables import Column
+
+Floats = NDArray[np.float64]
+
+# Taken in this order as far as the vocabulary has them as one token: animals, days, numbers, colours.
+WORDS = (
+    *("cat", "dog", "bird", "Monday", "Tuesday", "Wednesday", "one", "two", "three", "red", "blue", "green"),
+    *("the", "a", "of", "and", "to", "in", "he", "she", "it", "is", "was", "on"),
+)
+# As `gpt2xl check` has it: of each step's largest value, at least of 1.
+TOLERANCE = 1e-6
+_ROWS_AT_A_TIME = 4096
+
+
+def constants(checkpoint: Checkpoint, points: int) -> dict[str, Column]:
+    """The constants of the sheets "Words near words" and "Near at work", by their `data` key.
+
+    The axes are the first two principal axes (Pearson 1901) of the embeddings of the `points` words that the chart
+    begins with; a model of fewer words or dimensions has zeros for the axes that it lacks.
+    """
+    vocabulary, wte = checkpoint.vocabulary, checkpoint.tensors["wte"]
+    words, ids = chosen_words(vocabulary, min(checkpoint.config.vocab_size, len(wte)), points)
+    centre, axes = principal_axes(wte[sorted(set(ids))].astype(np.float64))
+    lengths = np.concatenate(
+        [
+            np.sqrt(np.square(wte[row : row + _ROWS_AT_A_TIME].astype(np.float64)).sum(axis=1))
+            for row in range(0, len(wte), _ROWS_AT_A_TIME)
+        ]
+    )
+    return {
+        "near.words": words[:2],
+        "near.chosen": words,
+        "near.axis.x": axes[0],
+        "near.axis.y": axes[1],
+        "near.centre": axes @ centre,
+        "near.length": np.where(lengths > 0, lengths, 1.0),  # a vector of zeros has no direction: cosine 0
+    }
+
+
+def reference(checkpoint: Checkpoint, prompt: str, digits: int | None) -> dict[str, Floats]:
+    """Every step of `prompt` as numpy computes it, as matrices; `digits` after the point of each step's largest value.
+
+    Rounding makes a large model's numbers short; eight digits are a hundred times what is looked at.
+    """
+    steps = NumpyReference(checkpoint).run(checkpoint.vocabulary.encode(prompt))
+    matrices = {name: values if values.ndim == 2 else values.reshape(-1, 1) for name, values in steps.items()}
+    if digits is None:
+        return matrices
+    return {name: np.round(values, digits - _magnitude(values)) for name, values in matrices.items()}
+
+
+def _magnitude(values: Floats) -> int:
+    """Digits before the point of the largest value, 0 where that is less than 1."""
+    return len(str(int(np.abs(values).max())).lstrip("0"))
+
+
+def checks(steps: Mapping[str, Floats], prompt: str) -> dict[str, Column]:
+    """The constants of the sheets Reference and Check, by their `data` key."""
+    allowed = [TOLERANCE * max(1.0, float(np.abs(values).max())) for values in steps.values()]
+    return {
+        "check.prompt": [prompt],
+        "check.step": list(steps),
+        "check.tolerance": np.array(allowed),
+        **{f"reference.{name}": values.ravel() for name, values in steps.items()},
+    }
+
+
+def exercises(plan: Plan, names: Sequence[str]) -> dict[str, Column]:
+    """The constants of the sheet Exercise, by their `data` key."""
+    steps = {item.name: item for item in plan.steps()}
+    return {
+        "exercise.step": list(names),
+        "exercise.title": [steps[name].title for name in names],
+        "exercise.math": [steps[name].math for name in names],
+    }
+
+
+def chosen_words(vocabulary: Vocabulary, known: int, count: int) -> tuple[list[str], list[int]]:
+    """`count` words that are one token each, with a space before them or as they are, and the ids of those tokens.
+
+    `known` is how many ids have an embedding. A vocabulary that has too few of the usual words brings its own tokens.
+    """
+    by_text: dict[str, int] = {}
+    for index in range(min(vocabulary.size, known)):
+        by_text.setdefault(vocabulary.text(index), index)
+    candidates = [*WORDS, *(text.strip() for text in by_text if text.strip() and "‹" not in text)]
+    found: dict[str, int] = {}
+    for word in candidates:
+        token = by_text.get(f" {word}", by_text.get(word))
+        if token is not None and len(found) < count:
+            found.setdefault(word, token)
+    words, ids = list(found), list(found.values())
+    rounds = -(-count // len(words)) if words else 0
+    return (words * rounds)[:count] or [""] * count, ids or [0]
+
+
+def principal_axes(vectors: Floats) -> tuple[Floats, Floats]:
+    """The mean [D] of vectors [n, D] and their first two principal axes [2, D], signs fixed so that they are the same
+    on every machine: the largest component is positive.
+    """
+    centre = vectors.mean(axis=0)
+    _, _, rows = np.linalg.svd(vectors - centre, full_matrices=False)
+    axes = np.zeros((2, vectors.shape[1]))
+    axes[: min(2, len(rows))] = rows[:2]
+    for axis in axes:
+        axis *= np.sign(axis[np.argmax(np.abs(axis))]) or 1.0
+    return centre, axes

@@ -1,0 +1,35 @@
+"""Which steps a student copy leaves blank."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from gpt2xl.errors import ExerciseError
+from gpt2xl.plan.document import Document
+
+# What `build --exercise` blanks unless it is told otherwise: a step of each kind, all in the first block.
+USUAL = ("ln_1", "attn.pattern", "mlp.post", "resid_post", "probs")
+
+
+def blanked(wanted: Sequence[str], known: Iterable[str], document: Document) -> list[str]:
+    """The names of the steps that `wanted` means, in the order of `known`: only what has formulas of its own.
+
+    A name is written in full (`h.1.attn.pattern.2`), short for the first block and its first head (`attn.pattern`), or
+    with `*` (`h.*.ln_1`). Raises `ExerciseError` for one that means no step.
+    """
+    own = [entry.name for sheet in document.sheets for entry in sheet.entries if entry.kind == "step"]
+    written = re.compile("|".join(re.sub(r"\\{[ij]\\}", "[0-9]+", re.escape(name)) for name in own))
+    names = [name for name in known if written.fullmatch(name)]
+    chosen: set[str] = set()
+    for want in wanted:
+        short = {want, f"h.0.{want}", f"h.0.{want}.0"}
+        found = [name for name in names if (fnmatchcase(name, want) if "*" in want else name in short)]
+        if not found:
+            raise ExerciseError(
+                f"--blank {want!r} is none of the steps that can be left blank; write for instance "
+                f"--blank {','.join(USUAL[:2])}, or a name of the sheet Check such as h.0.mlp.out"
+            )
+        chosen.update(found)
+    return [name for name in names if name in chosen]

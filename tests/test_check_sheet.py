@@ -1,0 +1,173 @@
+"""The sheet Check: live, for the prompt the file was built with; and student copies, which are marked by it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pytest
+from checkpoints import random_checkpoint
+from click.testing import CliRunner, Result
+from openpyxl.worksheet.formula import ArrayFormula
+from validators import ooxml_errors
+
+import gpt2xl
+from gpt2xl.commands import main
+from gpt2xl.model.checkpoint import Checkpoint
+from gpt2xl.model.forward import NumpyReference
+from gpt2xl.model.steps import step_names
+
+PROMPT = "The cat sat"
+SIZES = {"max_tokens": 6, "max_chars": 16}
+
+
+def edited(path: Path, target: Path, name: str, formula: str) -> gpt2xl.Workbook:
+    """A copy with another array formula in the cells of a step, as another program writes it, and recalculated."""
+    book = openpyxl.load_workbook(path)
+    sheet, cells = book.defined_names[name].attr_text.split("!")
+    corner = cells.split(":")[0].replace("$", "")
+    worksheet = book[sheet.strip("'")]
+    worksheet[corner] = ArrayFormula(cells.replace("$", ""), f"={formula}")
+    book.save(target)
+    wb = gpt2xl.Workbook.open(target)
+    wb.recalculate()
+    return wb
+
+
+def test_every_step_of_the_reference_is_compared(first: Path, tiny: Checkpoint) -> None:
+    wb = gpt2xl.Workbook.open(first)
+    names = np.ravel(wb["check.step"]).tolist()
+    assert names == step_names(tiny.config)
+    assert wb["check.summary"] == f"All {len(names)} steps agree with the reference."
+    assert set(np.ravel(wb["check.verdict"])) == {"pass"}
+    assert wb["check.difference"].max() < 1e-12
+    steps = NumpyReference(tiny).run(tiny.vocabulary.encode("The cat sat on the"))
+    for name, value in zip(names, np.ravel(wb["check.reference"]), strict=True):
+        expected = np.atleast_2d(steps[name].T).T[-1, 0]
+        assert value == expected
+        np.testing.assert_array_equal(np.ravel(wb[f"reference.{name}"]), steps[name].ravel())
+
+
+def test_a_changed_weight_fails_from_there_on(first: Path) -> None:
+    wb = gpt2xl.Workbook.open(first)
+    weight = wb["h.1.mlp.c_fc.bias"]
+    weight[0, 5] += 0.01
+    wb["h.1.mlp.c_fc.bias"] = weight
+    verdicts = dict(zip(np.ravel(wb["check.step"]), np.ravel(wb["check.verdict"]), strict=True))
+    assert verdicts["h.1.ln_2"] == "pass"
+    assert verdicts["h.1.mlp.pre"] == verdicts["logits"] == "FAIL"
+    assert wb["check.summary"].endswith("The first is h.1.mlp.pre.")
+
+
+def test_a_broken_formula_is_found(first: Path, tmp_path: Path) -> None:
+    wb = edited(first, tmp_path / "broken.xlsx", "h.0.resid_mid", "h.0.resid_pre + h.0.attn.out + 0.001")
+    assert wb["check.summary"].endswith("The first is h.0.resid_mid.")
+    wb = edited(first, tmp_path / "text.xlsx", "h.0.resid_mid", 'h.0.resid_pre & "x"')
+    assert wb["check.summary"].endswith("The first is h.0.resid_mid.")
+
+
+def test_after_an_edit_of_the_prompt_the_reference_does_not_apply(first: Path) -> None:
+    wb = gpt2xl.Workbook.open(first)
+    wb["prompt"] = "The cat sat on The"
+    assert wb["check.summary"].startswith(
+        "The prompt has been edited, so the reference does not apply: it is for «The cat"
+    )
+    assert set(np.ravel(wb["check.verdict"])) == {"–"}
+    assert set(np.ravel(wb["check.difference"])) == {""}
+    wb["prompt"] = "The cat sat on the"
+    assert wb["check.summary"].startswith("All ")
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("exercise") / "student.xlsx"
+    gpt2xl.build(PROMPT, path, blank=["ln_1", "h.*.mlp.post", "attn.z"], **SIZES)
+    return path
+
+
+ASKED = ["h.0.ln_1", "h.0.attn.z", "h.0.mlp.post", "h.1.mlp.post"]
+
+
+def test_a_student_copy_has_blank_cells_and_open_marks(copy: Path) -> None:
+    wb = gpt2xl.Workbook.open(copy)
+    assert np.ravel(wb["exercise.step"]).tolist() == ASKED
+    assert np.ravel(wb["exercise.mark"]).tolist() == ["open"] * 4
+    assert wb["exercise.summary"] == "0 of 4 answers right"
+    assert "this is not the model" in wb["exercise.note"]
+    for name in ASKED:
+        assert set(np.ravel(np.asarray(wb[name], dtype=object))) == {None}
+    book = openpyxl.load_workbook(copy)
+    shown = [cell.value for sheet in book for row in sheet.iter_rows() for cell in row if isinstance(cell.value, str)]
+    assert not [text for text in shown if text.startswith("{=") and "h.0.ln_1.mean" in text]
+    assert ooxml_errors(copy) == []
+
+
+def test_answers_are_marked_live(copy: Path, tmp_path: Path) -> None:
+    right = "(h.0.resid_pre - h.0.ln_1.mean) / SQRT(h.0.ln_1.var + 1E-5) * h.0.ln_1.weight + h.0.ln_1.bias"
+    wb = edited(copy, tmp_path / "right.xlsx", "h.0.ln_1", right)
+    assert np.ravel(wb["exercise.mark"]).tolist()[0] == "right"
+    assert wb["exercise.summary"] == "1 of 4 answers right"
+    wb = edited(copy, tmp_path / "wrong.xlsx", "h.0.ln_1", right.replace("1E-5", "1E-3"))
+    assert np.ravel(wb["exercise.mark"]).tolist()[0] == "wrong"
+    wb["prompt"] = "The dog"
+    assert "reference does not apply" in wb["exercise.summary"]
+
+
+def test_the_solution_is_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "key.xlsx"
+    gpt2xl.build(PROMPT, path, blank=["ln_1", "h.*.mlp.post", "attn.z"], solution=True, **SIZES)
+    wb = gpt2xl.Workbook.open(path)
+    wb.recalculate()
+    assert np.ravel(wb["exercise.mark"]).tolist() == ["right"] * 4
+    assert wb["exercise.note"] == "All answers are right."
+    assert gpt2xl.check(path, reference="numpy").ok
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+def test_check_says_what_is_left_blank(copy: Path) -> None:
+    result = invoke("check", copy, "--reference", "numpy")
+    assert result.exit_code == 1
+    assert "  OPEN  h.0.ln_1 " in result.stdout
+    assert f"left blank for a student, and all that follows waits for it: {', '.join(ASKED)}" in result.stdout
+    record = json.loads(invoke("check", copy, "--reference", "numpy", "--json").stdout)
+    assert record["prompts"][0]["blank"] == ASKED
+    assert record["prompts"][0]["first_divergence"] == "h.0.ln_1"
+
+
+def test_the_usual_exercise_from_the_command_line(tmp_path: Path) -> None:
+    model = random_checkpoint(tmp_path / "model", n_layer=1, n_head=1, n_embd=4)
+    options = ["--model", model, "--max-tokens", 4, "--max-chars", 4]
+    result = invoke("build", "abc", "-o", tmp_path / "a.xlsx", "--exercise", *options)
+    assert result.exit_code == 0
+    assert "left blank: h.0.ln_1, h.0.attn.pattern.0, h.0.mlp.post, h.0.resid_post, probs" in result.stderr
+    assert invoke("build", "abc", "-o", tmp_path / "b.xlsx", "--solution", *options).exit_code == 0
+    assert gpt2xl.check(tmp_path / "b.xlsx", model=model, reference="numpy").ok
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["--blank", "ln_3"], "'ln_3' is none of the steps"), (["--plain", "--exercise"], "leave out one of the two")],
+)
+def test_what_cannot_be_is_one_sentence(options: list[str], words: str, tmp_path: Path) -> None:
+    result = invoke("build", "a", "-o", tmp_path / "a.xlsx", *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_plain_workbook_is_the_model_alone(tmp_path: Path, first: Path) -> None:
+    path = tmp_path / "plain.xlsx"
+    gpt2xl.build("The cat sat on the", path, plain=True)
+    plain, full = gpt2xl.Workbook.open(path), gpt2xl.Workbook.open(first)
+    assert {"Map", "Lens", "Check", "Reference", "Words near words", "Temperature"}.isdisjoint(plain.sheets)
+    assert set(plain.sheets) < set(full.sheets)
+    named = {(sheet, str(rect)): text for sheet, rect, text in full.formulas()}
+    assert all(named[sheet, str(rect)] == text for sheet, rect, text in plain.formulas())
+    assert plain["next_token"] == " mat"
+    assert gpt2xl.check(path, reference="numpy").ok
+    assert ooxml_errors(path) == []
