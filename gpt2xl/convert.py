@@ -36,8 +36,6 @@ MOST_CHARS = (MAX_COLUMNS - 32) // 4
 # differ in the ninth digit, and their cells leave out their references (`--refs` writes them). Up to here every
 # parameter is written as the exact double.
 MANY_PARAMETERS = 20_000_000
-# Digits of the reference's numbers in a workbook of so many parameters.
-LONG_REFERENCE = 8
 _WASTE = 16
 
 
@@ -105,7 +103,7 @@ def build(
     exercise = exercise or solution or bool(blank)
     if plain and exercise:
         raise ExerciseError("--plain leaves out the sheets that mark a student's answers; leave out one of the two")
-    steps = None if plain else lessons.reference(checkpoint, prompt, None if exact else LONG_REFERENCE)
+    steps = None if plain else lessons.reference(checkpoint, prompt, short=not exact)
     exercises = blanked(blank or USUAL, steps, load_templates()) if exercise and steps else []
     plan = plan_for(checkpoint, capacity, steps, exercises, solution=solution)
     parameters: dict[str, Array | Rows] = {
@@ -168,7 +166,7 @@ def _command(prompt: str, target: Path, options: Mapping[str, object]) -> str:
 def plan_for(
     checkpoint: Checkpoint,
     capacity: Capacity,
-    steps: Mapping[str, NDArray[np.float64]] | None,
+    steps: Mapping[str, lessons.Reference] | None,
     exercises: Sequence[str] = (),
     *,
     solution: bool = False,
@@ -183,7 +181,7 @@ def plan_for(
         special=len(vocabulary.special),
         ranges=len(tables.unicode_classes()[0]),
     )
-    shapes = None if steps is None else {name: (len(values), values.shape[1]) for name, values in steps.items()}
+    shapes = None if steps is None else {name: (*step.values.shape, step.before) for name, step in steps.items()}
     plan = make_plan(load_templates(), checkpoint.config, sizes, checks=shapes, exercises=exercises, solution=solution)
     _check_parameters(plan, checkpoint)
     return plan
@@ -246,6 +244,8 @@ def _in_shape(column: tables.Column, rect: Rect) -> Any:
     values = column[: rect.size]
     if not isinstance(values, list):
         return values.reshape(rect.shape)
+    if rect.width == 1:
+        return [[value] for value in values]
     return [values[row * rect.width : (row + 1) * rect.width] for row in range(rect.height)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ WORDS = (
 )
 # As `gpt2xl check` has it: of each step's largest value, at least of 1.
 TOLERANCE = 1e-6
+# Numbers in the reference of a model of many parameters, about 5 MB of the file.
+SHORT_REFERENCE = 400_000
 _ROWS_AT_A_TIME = 4096
 
 
@@ -50,31 +53,42 @@ def constants(checkpoint: Checkpoint, points: int) -> dict[str, Column]:
     }
 
 
-def reference(checkpoint: Checkpoint, prompt: str, digits: int | None) -> dict[str, Floats]:
-    """Every step of `prompt` as numpy computes it, as matrices; `digits` after the point of each step's largest value.
+@dataclass(frozen=True)
+class Reference:
+    """A step as numpy computes it: the last rows, how many rows there are before them, and what may be different."""
 
-    Rounding makes a large model's numbers short; eight digits are a hundred times what is looked at.
+    values: Floats
+    before: int
+    allowed: float
+
+
+def reference(checkpoint: Checkpoint, prompt: str, *, short: bool) -> dict[str, Reference]:
+    """Every step of `prompt`; `short` for a model of many parameters, whose workbook is not to grow much by it.
+
+    Then numbers are rounded to a hundredth of what is allowed, and of many tokens the last ones are taken: a mistake in
+    an earlier row reaches these through attention.
     """
     steps = NumpyReference(checkpoint).run(checkpoint.vocabulary.encode(prompt))
-    matrices = {name: values if values.ndim == 2 else values.reshape(-1, 1) for name, values in steps.items()}
-    if digits is None:
-        return matrices
-    return {name: np.round(values, digits - _magnitude(values)) for name, values in matrices.items()}
+    tokens = len(steps["embed"])
+    numbers = sum(values.size for values in steps.values() if values.ndim == 2)
+    kept = max(1, min(tokens, SHORT_REFERENCE * tokens // numbers)) if short else tokens
+    found = {}
+    for name, values in steps.items():
+        matrix = values[-kept:] if values.ndim == 2 else values.reshape(-1, 1)
+        scale = max(1.0, float(np.abs(values).max()))
+        if short:
+            matrix = np.round(matrix, 8 - len(str(int(scale))))
+        found[name] = Reference(matrix, tokens - kept if values.ndim == 2 else 0, TOLERANCE * scale)
+    return found
 
 
-def _magnitude(values: Floats) -> int:
-    """Digits before the point of the largest value, 0 where that is less than 1."""
-    return len(str(int(np.abs(values).max())).lstrip("0"))
-
-
-def checks(steps: Mapping[str, Floats], prompt: str) -> dict[str, Column]:
+def checks(steps: Mapping[str, Reference], prompt: str) -> dict[str, Column]:
     """The constants of the sheets Reference and Check, by their `data` key."""
-    allowed = [TOLERANCE * max(1.0, float(np.abs(values).max())) for values in steps.values()]
     return {
         "check.prompt": [prompt],
         "check.step": list(steps),
-        "check.tolerance": np.array(allowed),
-        **{f"reference.{name}": values.ravel() for name, values in steps.items()},
+        "check.tolerance": np.array([step.allowed for step in steps.values()]),
+        **{f"reference.{name}": step.values.ravel() for name, step in steps.items()},
     }
 
 

@@ -58,6 +58,7 @@ def dimensions(
         "none": merges,
         "top": min(capacity.top, config.vocab_size),
         "best": min(capacity.best, config.vocab_size),
+        "words": config.vocab_size,
         "near": min(capacity.top, config.vocab_size - 1),
         "points": capacity.points,
     }

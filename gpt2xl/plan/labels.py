@@ -25,6 +25,9 @@ def add_labels(sheet: Sheet, entry: Entry, spot: Spot, axes: Mapping[str, Axis],
         sheet.labels.append(Label(index, "index"))
         if sheet.layout == "blocks":
             _text(sheet, axes.get(str(entry.shape[0])), _column(rect, 2), index, scope)
+    if entry.style == "heat" and entry.beside:
+        # The texts in column B may be out of sight; the gap to the left has room for them once more.
+        _text(sheet, axes.get(str(entry.shape[0])), _column(rect, rect.left - 1), _column(rect, spot.row_label), scope)
     if rect.width > 1:
         index = Rect(spot.column_label, rect.left, spot.column_label, rect.right)
         sheet.labels.append(Label(index, "index"))

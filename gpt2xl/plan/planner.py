@@ -34,15 +34,15 @@ def make_plan(
     config: Config,
     sizes: Mapping[str, int],
     *,
-    checks: Mapping[str, tuple[int, int]] | None = None,
+    checks: Mapping[str, tuple[int, ...]] | None = None,
     exercises: Sequence[str] = (),
     solution: bool = False,
 ) -> Plan:
     """The plan of a workbook for a model of `config` with `sizes` (see `dimensions.dimensions`).
 
-    `checks` are the steps that a reference has, with its rows and columns; without it the sheets are left out that the
-    model computes without, and all charts and words of forms. `exercises` are the steps that a student fills in: their
-    formulas are left out, or only marked where a `solution` is asked for.
+    `checks` are the steps that a reference has, with its rows, its columns and the rows before them; without it the
+    sheets are left out that the model computes without, and all charts and words of forms. `exercises` are the steps
+    that a student fills in: their formulas are left out, or only marked where a `solution` is asked for.
 
     Raises `TemplateError` for a template that does not fit the configuration, `LimitError` where a sheet would exceed
     Excel's rows or columns.
@@ -71,7 +71,7 @@ class _Planner:
         document: Document,
         config: Config,
         sizes: Mapping[str, int],
-        checks: Mapping[str, tuple[int, int]],
+        checks: Mapping[str, tuple[int, ...]],
         exercises: Sequence[str],
         solution: bool,
     ) -> None:
@@ -79,8 +79,9 @@ class _Planner:
         self.config = config
         self.sizes = {**sizes, "checks": len(checks), "exercises": len(exercises)}
         self.checks = [
-            {"step": name, "rows": str(rows), "columns": str(columns), "check": str(number)}
-            for number, (name, (rows, columns)) in enumerate(checks.items(), start=1)
+            {"step": name, "check": str(number)}
+            | dict(zip(("rows", "columns", "before"), map(str, shape), strict=True))
+            for number, (name, shape) in enumerate(checks.items(), start=1)
         ]
         self.exercises = [words for words in self.checks if words["step"] in exercises]
         self.marks = {words["step"]: number for number, words in enumerate(self.exercises, start=1)}
@@ -367,7 +368,7 @@ class _Planner:
     # -- numbers into words ------------------------------------------------------------------------------------
 
     def _measure(self, size: Size, words: Mapping[str, str]) -> int:
-        known = ("i", "j", "rows", "columns", "check")
+        known = ("i", "j", "rows", "columns", "before", "check")
         letters = {**self.sizes, **{letter: int(words[letter]) for letter in known if letter in words}}
         return measure(size, letters)
 

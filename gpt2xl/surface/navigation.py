@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -30,8 +30,10 @@ def stop_of(sheet: Sheet, item: Item) -> Stop:
 class Navigation:
     """The stops of a workbook in reading order, those of the model, of the tables and of the parameters apart."""
 
-    def __init__(self, plan: Plan, boxes: Mapping[str, str]) -> None:
-        """`boxes` are the cells of the map by the name of their step; empty where there is no map."""
+    def __init__(self, plan: Plan, boxes: Mapping[str, str], others: Sequence[str] = ()) -> None:
+        """`boxes` are the cells of the map by the name of their step, empty where there is no map; `others` are sheets
+        that the plan does not have.
+        """
         self.start = Stop(plan.sheets[0].name, "A1", plan.sheets[0].name)
         self._places = {
             name: Stop(place.sheet, cell_name(place.rect.top, place.rect.left), name)
@@ -39,8 +41,7 @@ class Navigation:
         }
         self._places |= {item.name: stop_of(sheet, item) for sheet in plan.sheets for item in sheet.items}
         self._places |= {sheet.name: Stop(sheet.name, "A1", sheet.name) for sheet in plan.sheets}
-        if boxes:
-            self._places[MAP] = Stop(MAP, "A1", MAP)
+        self._places |= {name: Stop(name, "A1", name) for name in ([MAP, *others] if boxes else others)}
         chains: dict[str, list[Stop]] = {}
         for sheet in plan.sheets:
             chain = chains.setdefault(sheet.group if sheet.group in ("tables", "weights") else "model", [])
@@ -67,10 +68,6 @@ class Navigation:
                     backs |= dict.fromkeys(waiting, cell)
                     waiting = []
         return backs | dict.fromkeys(waiting, cell) if boxes else {}
-
-    def add(self, sheet: str) -> None:
-        """Make a sheet known that is not in the plan."""
-        self._places[sheet] = Stop(sheet, "A1", sheet)
 
     def to(self, name: str) -> Stop | None:
         """Where a link to a step or a sheet of that name leads."""

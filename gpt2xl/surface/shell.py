@@ -8,15 +8,19 @@ from openpyxl import Workbook as Shell
 from openpyxl.workbook.defined_name import DefinedName
 
 from gpt2xl.formula import Book
-from gpt2xl.plan.plan import Plan, Sheet
+from gpt2xl.plan.plan import Plan
 from gpt2xl.plan.template import template_folder
 from gpt2xl.surface.charts import add_chart
 from gpt2xl.surface.diagram import draw, read_diagram
 from gpt2xl.surface.navigation import MAP, Navigation
 from gpt2xl.surface.painter import Painter
+from gpt2xl.surface.reading import GLOSSARY, NAMES, glossary, names
 from gpt2xl.surface.styles import Styles
 from gpt2xl.surface.view import arrange, page
 from gpt2xl.xlsx import Array, Block, Rows
+
+# The sheets that are not computed, with their groups.
+_READ = {MAP: "front", GLOSSARY: "guide", NAMES: "guide"}
 
 
 def surface(
@@ -38,31 +42,42 @@ def surface(
     shell.properties.creator = creator
     shell.properties.title = "GPT-2 in a spreadsheet"
     styles = Styles(shell)
-    for name, place in plan.names.items():
-        shell.defined_names[name] = DefinedName(name, attr_text=place.formula)
+    for defined, place in plan.names.items():
+        shell.defined_names[defined] = DefinedName(defined, attr_text=place.formula)
     diagram = None if plain else read_diagram(template_folder() / "map.toml", plan, words)
-    navigation = Navigation(plan, diagram.boxes if diagram else {})
+    by_name = {sheet.name: sheet for sheet in plan.sheets}
+    navigation = Navigation(plan, diagram.boxes if diagram else {}, [] if plain else [GLOSSARY, NAMES])
     blocks: dict[str, list[Block]] = {}
-    for number, sheet in enumerate(_in_view_order(plan)):
-        if number == 1 and diagram is not None:
-            worksheet = shell.create_sheet(MAP)
-            page(worksheet, "front", grid=False)
-            blocks[MAP] = list(draw(worksheet, diagram, plan, styles, navigation))
-        worksheet = shell.create_sheet(sheet.name)
-        arrange(worksheet, sheet)
-        painter = Painter(worksheet, sheet, styles, navigation)
-        blocks[sheet.name] = [
-            *painter.headings(),
-            *painter.labels(book),
-            *painter.items(book, parameters, plain=plain),
-        ]
+    for name in _in_view_order(plan, plain):
+        worksheet = shell.create_sheet(name)
+        if name not in _READ or diagram is None:
+            sheet = by_name[name]
+            arrange(worksheet, sheet)
+            painter = Painter(worksheet, sheet, styles, navigation)
+            blocks[name] = [
+                *painter.headings(),
+                *painter.labels(book),
+                *painter.items(book, parameters, plain=plain),
+            ]
+            continue
+        page(worksheet, _READ[name], grid=False)
+        if name == MAP:
+            blocks[name] = list(draw(worksheet, diagram, plan, styles, navigation))
+        elif name == GLOSSARY:
+            blocks[name] = list(glossary(worksheet, template_folder() / "glossary.toml", styles, navigation))
+        else:
+            blocks[name] = list(names(worksheet, plan, styles, navigation))
     for sheet in plan.sheets:
         for chart in sheet.charts:
             add_chart(shell[sheet.name], chart, plan.names, shell)
     return shell, blocks
 
 
-def _in_view_order(plan: Plan) -> list[Sheet]:
+def _in_view_order(plan: Plan, plain: bool) -> list[str]:
     """First what one begins with, then the model, what explains it, the tokenizer's tables, the parameters."""
-    order = {group: place for place, group in enumerate(("front", "model", "guide", "tables", "weights"))}
-    return sorted(plan.sheets, key=lambda sheet: order[sheet.group])
+    groups: dict[str, list[str]] = {group: [] for group in ("front", "model", "guide", "tables", "weights")}
+    for sheet in plan.sheets:
+        groups[sheet.group].append(sheet.name)
+    for name, group in () if plain else _READ.items():
+        groups[group].append(name)
+    return [name for of_group in groups.values() for name in of_group]

@@ -40,6 +40,7 @@ class Styles:
         self.title = self._font(16, bold=True, color=INK)
         self.note = self._font(10, italic=True, color=GREY)
         self.wrapped = self._font(9, color=GREY, alignment=_WRAP)
+        self.term = self._font(11, bold=True, color=INK, alignment=_WRAP)
         self.paragraph = self._font(10, alignment=_WRAP)
         self.strong = self._font(11, bold=True, color=INK)
         self.link = self._font(9, underline="single", color=LINK)

@@ -1,0 +1,126 @@
+"""Make docs/pictures: every kind of sheet of the embedded model's workbook, as LibreOffice draws it.
+
+    python scripts/pictures.py      # needs soffice, pdftoppm and Pillow
+
+Each picture is a print area of the workbook itself, charts and all: the other sheets are hidden, the page is turned
+into a PDF and that into a picture, cut to its content.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+import zipfile
+from pathlib import Path
+
+from PIL import Image, ImageChops
+
+import gpt2xl
+from gpt2xl.a1 import Rect, cell_name
+
+TARGET = Path(__file__).parents[1] / "docs" / "pictures"
+PROMPT = "The cat sat on the"
+# File name, sheet, print area (a name stands for the block of that step), resolution.
+PICTURES = (
+    ("start", "Start", "A1:N31", 130),
+    ("map", "Map", "A1:L24", 120),
+    ("words", "Words", "A1:M32", 100),
+    ("bytes", "Bytes", "A1:K32", 100),
+    ("merging", "Merging", "A1:P52", 100),
+    ("pair-ranks", "Pair ranks", "A1:P32", 100),
+    ("reading", "Reading", "A1:P32", 100),
+    ("tokens", "Tokens", "A1:J26", 100),
+    ("embedding", "Embedding", "A1:R64", 100),
+    ("block", "Block 0", "A1:P102", 100),
+    ("prediction", "Prediction", "A1:P84", 100),
+    ("lens", "Lens", "A1:X22", 120),
+    ("lens-at-work", "Lens at work", "A1:K40", 100),
+    ("words-near-words", "Words near words", "A1:Y28", 130),
+    ("near-at-work", "Near at work", "A1:P60", 100),
+    ("temperature", "Temperature", "A1:Q24", 110),
+    ("check", "Check", "A1:I40", 100),
+    ("glossary", "Glossary", "A1:C40", 100),
+    ("names", "Names", "A1:F40", 90),
+    ("reference", "Reference", "A1:P40", 90),
+    ("vocabulary", "Vocabulary", "A1:F32", 90),
+    ("merges", "Merges", "A1:G32", 90),
+    ("unicode", "Unicode", "A1:C32", 90),
+    ("token-embedding", "wte", "A1:P40", 90),
+    ("position-embedding", "wpe", "A1:P40", 90),
+    ("weights", "Weights 0", "A1:P60", 90),
+    ("last-weights", "Weights final", "A1:P30", 90),
+)
+# The induction head at work, and a student copy.
+PATTERN = ("attention", "h.1.attn.pattern.2", "red fish tree cow blue red fish tree")
+EXERCISE = ("exercise", "Exercise", "A1:H15", 110)
+COLOURS = 96
+
+
+def draw(book: Path, sheet: str, area: str, resolution: int, folder: Path) -> Image.Image:
+    """The cells `area` of a sheet as LibreOffice prints them on one page."""
+    page = folder / "page.xlsx"
+    with zipfile.ZipFile(book) as package, zipfile.ZipFile(page, "w", zipfile.ZIP_DEFLATED) as copy:
+        workbook = package.read("xl/workbook.xml").decode()
+        titles = re.findall(r'<sheet [^>]*name="([^"]+)"', workbook)
+        number = titles.index(sheet)
+        for part in package.namelist():
+            data = package.read(part)
+            if part == "xl/workbook.xml":
+                data = _only(workbook, number, sheet, area).encode()
+            elif part == f"xl/worksheets/sheet{number + 1}.xml":
+                data = data.replace(b'fitToHeight="0"', b'fitToHeight="1"')
+            copy.writestr(part, data)
+    profile = (folder / "profile").as_uri()
+    office = ["soffice", f"-env:UserInstallation={profile}", "--headless", "--convert-to", "pdf", "--outdir"]
+    subprocess.run([*office, folder, page], check=True, capture_output=True)
+    done = page.with_suffix(".png")
+    subprocess.run(
+        ["pdftoppm", "-r", str(resolution), "-png", "-singlefile", page.with_suffix(".pdf"), page.with_suffix("")],
+        check=True,
+    )
+    picture = Image.open(done).convert("RGB")
+    white = Image.new("RGB", picture.size, "white")
+    return picture.crop(ImageChops.difference(picture, white).getbbox())
+
+
+def _only(workbook: str, number: int, sheet: str, area: str) -> str:
+    """The workbook's part with one sheet shown and its print area set."""
+    numbers = iter(range(1_000_000))
+
+    def hidden(tag: re.Match[str]) -> str:
+        plain = re.sub(r' state="[^"]*"', "", tag[0])
+        return plain if next(numbers) == number else plain.replace("<sheet ", '<sheet state="hidden" ', 1)
+
+    workbook = re.sub(r"<sheet [^>]*/>", hidden, workbook)
+    workbook = re.sub(r' (activeTab|firstSheet)="[0-9]+"', "", workbook)
+    workbook = workbook.replace("<workbookView", f'<workbookView activeTab="{number}"', 1)
+    place = f"'{sheet}'!{Rect.parse(area).absolute}"
+    defined = f'<definedName name="_xlnm.Print_Area" localSheetId="{number}">{place}</definedName>'
+    return workbook.replace("<definedNames>", f"<definedNames>{defined}", 1)
+
+
+def save(picture: Image.Image, name: str) -> None:
+    """With few colours, so that all pictures together stay small."""
+    picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLOURS).save(TARGET / f"{name}.png", optimize=True)
+
+
+def main() -> None:
+    TARGET.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        book = folder / "book.xlsx"
+        gpt2xl.build(PROMPT, book)
+        for file, sheet, area, resolution in PICTURES:
+            save(draw(book, sheet, area, resolution, folder), file)
+        file, step, prompt = PATTERN
+        gpt2xl.build(prompt, book, force=True)
+        sheet, place = gpt2xl.Workbook.open(book).book.resolve(step)
+        area = f"{cell_name(place.top - 9, place.left - 1)}:{cell_name(place.bottom, place.right)}"
+        save(draw(book, sheet, area, 120, folder), file)
+        gpt2xl.build(PROMPT, book, exercise=True, force=True)
+        save(draw(book, *EXERCISE[1:], folder), EXERCISE[0])
+
+
+if __name__ == "__main__":
+    main()
