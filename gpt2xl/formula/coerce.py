@@ -113,12 +113,22 @@ def numbers(pool: TextPool, value: Value) -> tuple[Floats, Errors]:
 def strict_numbers(pool: TextPool, value: Value) -> tuple[Floats, Errors]:
     """Every cell as a number, but a truth value is `#VALUE!`, and an argument left out `#N/A`."""
     num, errors = numbers(pool, value)
-    if value.kind is None:
-        return num, errors
+    return num, merge(errors, _unfit(value))
+
+
+def strict_texts(pool: TextPool, value: Value) -> tuple[Objects, Errors]:
+    """Every cell as a text, but a truth value is `#VALUE!`, and an argument left out `#N/A`."""
+    found, errors = texts(pool, value)
+    return found, merge(errors, _unfit(value))
+
+
+def _unfit(value: Value) -> Errors:
+    """What strict functions refuse."""
     if value is MISSING:
-        return num, np.full((1, 1, 1), NA.code + 1, np.uint8)
-    truths = value.kinds == BOOL
-    return num, merge(errors, np.where(truths, VALUE.code + 1, 0).astype(np.uint8)) if truths.any() else errors
+        return np.full((1, 1, 1), NA.code + 1, np.uint8)
+    if value.kind is None or not (value.kind == BOOL).any():
+        return None
+    return np.where(value.kinds == BOOL, VALUE.code + 1, 0).astype(np.uint8)
 
 
 def dates(pool: TextPool, value: Value) -> tuple[Floats, Errors]:

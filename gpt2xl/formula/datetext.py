@@ -12,7 +12,10 @@ from datetime import date
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FULL = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november")
 _NAMES = {name: number for names in (_MONTHS, (*_FULL, "december")) for number, name in enumerate(names, 1)}
-_TIME = r"(?P<hour>\d{1,4}):(?P<minute>\d{1,2})(?::(?P<second>\d{1,2}(?:\.\d*)?))?(?:\s+(?P<half>AM|PM))?"
+_TIME = (
+    r"(?P<hour>\d{1,4})(?:\s*:\s*(?P<minute>\d{1,2})(?:\s*:\s*(?P<second>\d{1,2}(?:\.\d*)?))?|(?=\s+[AP]M))"
+    r"(?:\s+(?P<half>AM|PM))?"
+)
 _DATES = (
     r"(?P<year>\d{4})(?P<mark>[-/])(?P<month>\d{1,2})(?P=mark)(?P<day>\d{1,2})",
     r"(?P<day>\d{1,2})(?P<mark>[- ])(?P<name>[A-Z]{3,9})(?P=mark)(?P<year>\d{4}|\d\d)",
@@ -60,6 +63,7 @@ def _time(part: dict[str, str]) -> float | None:
         if not 1 <= hours <= 12:
             return None
         hours = hours % 12 + (12 if part["half"].upper() == "PM" else 0)
-    if int(part["minute"]) > 59:
+    minutes = int(part["minute"] or 0)
+    if minutes > 59:
         return None
-    return (hours * 3600 + int(part["minute"]) * 60 + float(part["second"] or 0)) / 86400
+    return (hours * 3600 + minutes * 60 + float(part["second"] or 0)) / 86400

@@ -209,6 +209,8 @@ class _Parser:
                 break
             self.take()
         self.expect(")")
+        if name == "SINGLE" and len(arguments) == 1:  # how a file writes @ (MS-XLSX 2.2.2)
+            return Unary("@", arguments[0])
         if len(arguments) > MAX_ARGUMENTS:
             raise self.error(f"{name} has {len(arguments)} arguments; Excel's limit is {MAX_ARGUMENTS}")
         return Call(name, tuple(arguments))

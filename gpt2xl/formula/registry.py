@@ -1,10 +1,10 @@
 """The table of functions and the decorators that fill it.
 
 Parameters are spelt one letter each: `n` number; `s` strict number, as the functions that came with Excel's Analysis
-ToolPak take them (a truth value is `#VALUE!`, an argument left out `#N/A`); `d` date, `e` strict date; `t` text, `b`
-truth value, `v` any scalar; `r` a range (a reference passes whole, an expression is computed as in an ordinary
-formula); `a` an array (its expression is always computed as in an array formula). A `?` after a letter makes it and
-what follows optional; `*` at the end repeats the last letter, `+` the last two.
+ToolPak take them (a truth value is `#VALUE!`, an argument left out `#N/A`); `d` date, `e` strict date; `t` text, `u`
+strict text, `b` truth value, `v` any scalar; `r` a range (a reference passes whole, an expression is computed as in an
+ordinary formula); `a` an array (its expression is always computed as in an array formula). A `?` after a letter makes
+it and what follows optional; `*` at the end repeats the last letter, `+` the last two.
 """
 
 from __future__ import annotations
@@ -131,6 +131,7 @@ _CONVERT: dict[str, Callable[[TextPool, Value], tuple[Any, Errors]]] = {
     "d": coerce.dates,
     "e": lambda pool, value: (coerce.dates(pool, value)[0], coerce.strict_numbers(pool, value)[1]),
     "t": coerce.texts,
+    "u": coerce.strict_texts,
     "b": coerce.booleans,
 }
 

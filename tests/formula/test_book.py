@@ -469,3 +469,8 @@ class TestRecalculation:
         )
         with pytest.raises(ZeroDivisionError, match="a mistake of ours"):
             value("=SIN(1)")
+
+    def test_a_tiny_rate_loses_no_digits(self) -> None:
+        # 100 x ((1 + r)^12 - 1) / r, by its series in r; powers of 1 + r alone keep four digits.
+        assert value("=FV(1E-12,12,-100)") == pytest.approx(100 * (12 + 66e-12), rel=1e-15)
+        assert value("=RATE(12,-100,PV(1E-9,12,-100))") == pytest.approx(1e-9, rel=1e-6)

@@ -10,13 +10,13 @@ from gpt2xl.formula.datetext import serial, text_date
 from gpt2xl.formula.registry import per_cell
 from gpt2xl.formula.values import NUM, VALUE, ExcelError
 
-_LAST = 2_958_465  # 31 December 9999
+LAST = 2_958_465  # 31 December 9999
 
 
 def parts(number: float) -> tuple[int, int, int] | None:
     """Year, month and day of a number; day 0 is shown as 0 January 1900."""
     days = int(number)
-    if not 0 <= days <= _LAST or number < 0:
+    if not 0 <= days <= LAST or number < 0:
         return None
     if days == 0:
         return 1900, 1, 0
@@ -32,7 +32,7 @@ def _shifted(year: int, month: int, day: int) -> float | ExcelError:
     if not 1900 <= year <= 9999:
         return NUM
     number = serial(date(year, month, 1)) + day - 1
-    return float(number) if 0 <= number <= _LAST else NUM
+    return float(number) if 0 <= number <= LAST else NUM
 
 
 @per_cell("DATE", "nnn", dated=True)
@@ -101,7 +101,7 @@ def time(hours: float, minutes: float, seconds: float) -> float | ExcelError:
 def weekday(number: float, kind: float = 1) -> float | ExcelError:
     """WEEKDAY(date, [type]): 1 from Sunday, 2 from Monday, 3 from Monday as 0, 11 to 17 from Monday on
     (ECMA-376, 18.17.7)."""
-    if not 0 <= number <= _LAST + 1:
+    if not 0 <= number <= LAST + 1:
         return NUM
     sunday = (int(number) - 1) % 7  # day 1 counts as a Sunday
     which = int(kind)
@@ -139,7 +139,7 @@ def eomonth(number: float, months: float) -> float | ExcelError:
 @per_cell("DAYS", "dd")
 def days(end: float, start: float) -> float | ExcelError:
     """DAYS(end, start) (Microsoft, DAYS)."""
-    if not (0 <= int(end) <= _LAST and 0 <= int(start) <= _LAST):
+    if not (0 <= int(end) <= LAST and 0 <= int(start) <= LAST):
         return NUM
     return float(int(end) - int(start))
 

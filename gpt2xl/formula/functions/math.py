@@ -11,7 +11,7 @@ import numpy as np
 from gpt2xl.a1 import BLANK
 from gpt2xl.formula import coerce, operators
 from gpt2xl.formula.coerce import Errors, merge
-from gpt2xl.formula.functions.ranges import by_lane, first_error, flat, wrong
+from gpt2xl.formula.functions.ranges import by_lane, flat, wrong
 from gpt2xl.formula.registry import Context, alias, elementwise, whole
 from gpt2xl.formula.values import DIV0, NUM, VALUE, Value
 
@@ -55,6 +55,29 @@ def _circular(name: str, source: str, function: Any) -> None:
     apply.__doc__ = f"{name}(angle) ({source})."
     elementwise(name, "n")(apply)
 
+
+def _inverse(name: str, function: Any, most: float = np.inf) -> None:
+    """One over a function, `#DIV/0!` where that is 0, `#NUM!` for angles from `most` on."""
+
+    def apply(x: Numbers) -> Numbers:
+        large = wrong(np.abs(x) >= most, NUM)
+        with np.errstate(all="ignore"):
+            below = np.asarray(function(x))
+        zero = wrong(below == 0, DIV0)
+        return 1.0 / np.where(below == 0, 1.0, below), merge(large, zero)
+
+    apply.__doc__ = f"{name}(number) (Microsoft, {name})."
+    elementwise(name, "n")(apply)
+
+
+_inverse("SEC", np.cos, _LARGEST_ANGLE)
+_inverse("CSC", np.sin, _LARGEST_ANGLE)
+_inverse("COT", np.tan, _LARGEST_ANGLE)
+_inverse("SECH", np.cosh)
+_inverse("CSCH", np.sinh)
+_inverse("COTH", np.tanh)
+_simple("ACOT", "Microsoft, ACOT", lambda x: math.pi / 2 - np.arctan(x))
+_simple("ACOTH", "Microsoft, ACOTH", lambda x: np.arctanh(1.0 / np.where(np.abs(x) > 1, x, np.nan)))
 
 _circular("COS", "ECMA-376, 18.17.7", np.cos)
 _circular("SIN", "ECMA-376, 18.17.7", np.sin)
@@ -107,97 +130,6 @@ def power(context: Context, base: Value, exponent: Value) -> Value:
     return operators.power(context.pool, base, exponent)
 
 
-def _scaled(x: Numbers, digits: Numbers, rounding: Any) -> Numbers:
-    """Round the decimal that a number shows with 15 digits, not the double beneath it: ROUND(2.675, 2) is 2.68."""
-    x, digits = np.broadcast_arrays(x, np.trunc(digits))
-    scale = 10.0 ** np.clip(np.abs(digits), 0, 308)
-    with np.errstate(all="ignore"):
-        shifted = np.where(digits >= 0, x * scale, x / scale)
-        near = _fifteen(shifted)
-        result = rounding(near)
-        result = np.where(digits >= 0, result / scale, result * scale)
-    result = np.where(digits < -308, 0.0, result)
-    return np.where((np.abs(x) >= 1e15) & (digits >= 0) | ~np.isfinite(shifted), x, result)
-
-
-def _fifteen(x: Numbers) -> Numbers:
-    """The nearest integer or half where a number is within 15 digits of it."""
-    twice = np.rint(x * 2)
-    close = np.abs(x * 2 - twice) <= np.abs(twice) * 2e-15
-    return np.where(close, twice / 2, x)
-
-
-def _half_away(x: Numbers) -> Numbers:
-    return np.copysign(np.floor(np.abs(x) + 0.5), x)
-
-
-def _away(x: Numbers) -> Numbers:
-    return np.copysign(np.ceil(np.abs(x)), x)
-
-
-@elementwise("ROUND", "nn")
-def round_(x: Numbers, digits: Numbers) -> Numbers:
-    """ROUND(number, digits): halves away from zero (ECMA-376, 18.17.7)."""
-    return _scaled(x, digits, _half_away)
-
-
-@elementwise("ROUNDDOWN", "nn")
-def rounddown(x: Numbers, digits: Numbers) -> Numbers:
-    """ROUNDDOWN(number, digits): towards zero (ECMA-376, 18.17.7)."""
-    return _scaled(x, digits, np.trunc)
-
-
-@elementwise("ROUNDUP", "nn")
-def roundup(x: Numbers, digits: Numbers) -> Numbers:
-    """ROUNDUP(number, digits): away from zero (ECMA-376, 18.17.7)."""
-    return _scaled(x, digits, _away)
-
-
-@elementwise("TRUNC", "nn?")
-def trunc(x: Numbers, digits: Numbers = 0.0) -> Numbers:
-    """TRUNC(number, [digits]) (ECMA-376, 18.17.7)."""
-    return np.trunc(x) if isinstance(digits, float) else _scaled(x, digits, np.trunc)
-
-
-@elementwise("EVEN", "n")
-def even(x: Numbers) -> Numbers:
-    """EVEN(number): the next even integer away from zero (ECMA-376, 18.17.7)."""
-    return np.copysign(2 * np.ceil(np.abs(x) / 2), x)
-
-
-@elementwise("ODD", "n")
-def odd(x: Numbers) -> Numbers:
-    """ODD(number): the next odd integer away from zero (ECMA-376, 18.17.7)."""
-    return np.copysign(np.maximum(2 * np.ceil((np.abs(x) - 1) / 2) + 1, 1), x)
-
-
-def _multiple(x: Numbers, step: Numbers, towards: Any) -> Numbers:
-    with np.errstate(all="ignore"):
-        ratio = x / np.where(step == 0, 1.0, step)
-        near = np.rint(ratio)
-        ratio = np.where(np.abs(ratio - near) <= np.abs(near) * 1e-15, near, ratio)
-        return np.where(step == 0, 0.0, towards(ratio) * step)
-
-
-@elementwise("CEILING", "nn")
-def ceiling(x: Numbers, step: Numbers) -> Numbers:
-    """CEILING(number, significance): `#NUM!` for a positive number and a negative step (ECMA-376, 18.17.7)."""
-    return _multiple(x, step, np.ceil), wrong((x > 0) & (step < 0), NUM)
-
-
-@elementwise("FLOOR", "nn")
-def floor(x: Numbers, step: Numbers) -> Numbers:
-    """FLOOR(number, significance): `#NUM!` as CEILING; a step of 0 is `#DIV/0!` (ECMA-376, 18.17.7)."""
-    errors = merge(wrong((x > 0) & (step < 0), NUM), wrong((step == 0) & (x != 0), DIV0))
-    return _multiple(x, step, np.floor), errors
-
-
-@elementwise("MROUND", "ss")
-def mround(x: Numbers, step: Numbers) -> Numbers:
-    """MROUND(number, multiple): both of one sign (ECMA-376, 18.17.7)."""
-    return _multiple(x, step, _half_away), wrong(x * step < 0, NUM)
-
-
 def _each(function: Any, *arrays: Any) -> Any:
     """A Python function over arrays of numbers; what it cannot compute is not a number."""
     arrays = np.broadcast_arrays(*arrays)
@@ -241,6 +173,31 @@ def combin(n: Numbers, k: Numbers) -> Numbers:
     return _each(lambda a, b: float(math.comb(int(a), int(b))) if 0 <= int(b) <= int(a) else math.nan, n, k)
 
 
+@elementwise("COMBINA", "nn")
+def combina(n: Numbers, k: Numbers) -> Numbers:
+    """COMBINA(number, chosen): with repetitions (Microsoft, COMBINA)."""
+    return _each(_repeated, n, k)
+
+
+def _repeated(first: float, second: float) -> float:
+    n, k = int(first), int(second)
+    if n < 0 or k < 0 or (n == 0 and k > 0):
+        return math.nan
+    return float(math.comb(n + k - 1, k)) if n else 1.0
+
+
+@elementwise("PERMUTATIONA", "nn")
+def permutationa(n: Numbers, k: Numbers) -> Numbers:
+    """PERMUTATIONA(number, chosen): with repetitions (Microsoft, PERMUTATIONA)."""
+    return _each(lambda a, b: float(int(a)) ** int(b) if int(a) >= 0 and int(b) >= 0 else math.nan, n, k)
+
+
+@elementwise("FACTDOUBLE", "s")
+def factdouble(x: Numbers) -> Numbers:
+    """FACTDOUBLE(number): of every second number (ECMA-376, 18.17.7)."""
+    return _each(lambda n: math.nan if not -1 <= int(n) <= 300 else float(math.prod(range(int(n), 0, -2))), x)
+
+
 @elementwise("GAMMALN", "n")
 def gammaln(x: Numbers) -> Numbers:
     """GAMMALN(x) (ECMA-376, 18.17.7)."""
@@ -280,51 +237,19 @@ def _integers(context: Context, arguments: tuple[Value, ...], function: Any) -> 
     return by_lane([float(n) if n < 2**53 else math.nan for n in result], errors)
 
 
-@whole("MMULT", "aa", "array")
-def mmult(context: Context, left: Value, right: Value) -> Value:
-    """MMULT(array1, array2): `#VALUE!` for blanks, texts, truth values or sizes that do not fit (ECMA-376, 18.17.7)."""
-    errors: Errors = None
-    for value in (left, right):
-        if value.kind is not None:
-            errors = merge(errors, first_error(value))
-            errors = merge(errors, wrong(value.kinds.reshape(len(value.num), -1).any(axis=1), VALUE))
-    if left.num.shape[2] != right.num.shape[1]:
-        errors = merge(errors, np.full(1, VALUE.code + 1, np.uint8))
-        return coerce.with_errors(np.zeros((1, 1, 1)), None, None if errors is None else errors.reshape(-1, 1, 1))
-    if errors is not None and errors.all():
-        return coerce.with_errors(np.zeros((1, 1, 1)), None, errors.reshape(-1, 1, 1))
-    with np.errstate(all="ignore"):
-        if len(left.num) == len(right.num) == 1:
-            num = np.matmul(left.num[0], right.num[0])[np.newaxis]
-        else:
-            num = np.matmul(left.num, right.num)
-    finite = np.isfinite(num)
-    found = None if errors is None else errors.reshape(-1, 1, 1)
-    if not finite.all():
-        found = merge(found, np.where(finite, 0, NUM.code + 1).astype(np.uint8))
-    return Value(num) if found is None else coerce.with_errors(np.where(finite, num, 0.0), None, found)
+alias("ERFC.PRECISE", "ERFC")
+alias("GAMMALN.PRECISE", "GAMMALN")
 
 
-def _square(value: Value) -> Errors:
-    errors = merge(first_error(value), None)
-    bad = value.num.shape[1] != value.num.shape[2] or bool(value.kinds.any())
-    return merge(errors, wrong(np.full(len(value.num), bad), VALUE))
+@whole("MULTINOMIAL", "r*")
+def multinomial(context: Context, *arguments: Value) -> Value:
+    """MULTINOMIAL(number1, ...): ways to part as many things as the numbers add up to (ECMA-376, 18.17.7)."""
+    return _integers(context, arguments, _ways)
 
 
-@whole("MDETERM", "a")
-def mdeterm(context: Context, value: Value) -> Value:
-    """MDETERM(array) (ECMA-376, 18.17.7)."""
-    errors = _square(value)
-    return by_lane(np.linalg.det(value.num) if errors is None else np.zeros(len(value.num)), errors)
-
-
-@whole("MINVERSE", "a", "array")
-def minverse(context: Context, value: Value) -> Value:
-    """MINVERSE(array): `#NUM!` for a matrix without one (ECMA-376, 18.17.7)."""
-    errors = _square(value)
-    if errors is None:
-        try:
-            return Value(np.linalg.inv(value.num))
-        except np.linalg.LinAlgError:
-            errors = wrong(np.ones(len(value.num), bool), NUM)
-    return by_lane(np.zeros(len(value.num)), errors)
+def _ways(*counts: int) -> int:
+    ways, total = 1, 0
+    for count in counts:
+        total += count
+        ways *= math.comb(total, count)
+    return ways

@@ -90,6 +90,11 @@ def joined(context: Context, arguments: tuple[Value, ...]) -> Sample:
     )
 
 
+def upwards(found: Sample) -> Floats:
+    """Each lane's numbers upwards, those that do not count at the end."""
+    return np.sort(found.filled(np.inf), axis=1)
+
+
 def by_lane(num: Any, errors: Errors) -> Value:
     """One number for each lane; what is not finite is `#NUM!`."""
     num = np.asarray(num, np.float64).reshape(-1, 1, 1)

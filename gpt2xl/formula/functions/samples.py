@@ -13,6 +13,7 @@ from gpt2xl.formula import coerce, values
 from gpt2xl.formula.code import RANGE, SCALAR, Code, Compiling, SingleLanes, constant
 from gpt2xl.formula.coerce import merge
 from gpt2xl.formula.functions.ranges import by_lane, first_error, flat, is_scalar, joined, wrong
+from gpt2xl.formula.operators import BINARY
 from gpt2xl.formula.registry import FUNCTIONS, Context, Function, alias, elementwise, special, whole
 from gpt2xl.formula.tree import Binary, Call, Node
 from gpt2xl.formula.values import DIV0, NA, NUM, VALUE, ExcelError, Value
@@ -78,6 +79,7 @@ _paired("COVARIANCE.S", lambda sums, n, means: sums[0] / (n - 1), 2)
 # The known y come first, the known x second.
 _paired("SLOPE", lambda sums, n, means: sums[0] / sums[2])
 _paired("INTERCEPT", lambda sums, n, means: means[0] - sums[0] / sums[2] * means[1])
+_paired("STEYX", lambda sums, n, means: np.sqrt((sums[1] - sums[0] ** 2 / sums[2]) / (n - 2)), 3)
 alias("PEARSON", "CORREL")
 alias("COVARIANCE.P", "COVAR")
 
@@ -114,6 +116,18 @@ def standardize(x: Any, mean: Any, deviation: Any) -> Any:
     """STANDARDIZE(x, mean, standard_dev) (ECMA-376, 18.17.7)."""
     return (x - mean) / np.where(deviation > 0, deviation, 1.0), wrong(deviation <= 0, NUM)
 
+
+@whole("FORECAST", "vaa", "scalars")
+def forecast(context: Context, x: Value, known_y: Value, known_x: Value) -> Value:
+    """FORECAST(x, known_y, known_x): where the straight line is at x (ECMA-376, 18.17.7)."""
+    slope, start = (FUNCTIONS[name] for name in ("SLOPE", "INTERCEPT"))
+    assert isinstance(slope, Function)
+    assert isinstance(start, Function)
+    times = BINARY["*"](context.pool, slope.apply(context, known_y, known_x), x)
+    return BINARY["+"](context.pool, start.apply(context, known_y, known_x), times)
+
+
+alias("FORECAST.LINEAR", "FORECAST")
 
 _normal = np.vectorize(lambda x: 0.5 * math.erfc(-x / math.sqrt(2)), otypes=[np.float64])
 

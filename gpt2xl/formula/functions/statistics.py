@@ -10,7 +10,17 @@ import numpy as np
 from gpt2xl.a1 import BLANK, NUMBER, TEXT
 from gpt2xl.formula import coerce
 from gpt2xl.formula.coerce import Errors, merge
-from gpt2xl.formula.functions.ranges import Sample, by_lane, first_error, flat, is_scalar, joined, sample, wrong
+from gpt2xl.formula.functions.ranges import (
+    Sample,
+    by_lane,
+    first_error,
+    flat,
+    is_scalar,
+    joined,
+    sample,
+    upwards,
+    wrong,
+)
 from gpt2xl.formula.registry import Context, alias, whole
 from gpt2xl.formula.values import DIV0, NA, NUM, VALUE, Value
 
@@ -185,11 +195,6 @@ def harmean(context: Context, *arguments: Value) -> Value:
         return by_lane(found.count / inverse, errors)
 
 
-def _sorted(found: Sample) -> Any:
-    """Each lane's numbers upwards, those that do not count at the end."""
-    return np.sort(found.filled(np.inf), axis=1)
-
-
 @whole("MEDIAN", "r*")
 def median(context: Context, *arguments: Value) -> Value:
     """MEDIAN(number1, ...) (ECMA-376, 18.17.7)."""
@@ -198,7 +203,7 @@ def median(context: Context, *arguments: Value) -> Value:
     errors = merge(found.errors, wrong(size == 0, NUM))
     if not size.all():
         size = np.maximum(size, 1)
-    num = _sorted(found)
+    num = upwards(found)
     num = np.where(np.isinf(num), 0.0, num)
     lanes = np.arange(len(num))
     return by_lane((num[lanes, (size - 1) // 2] + num[lanes, size // 2]) / 2, errors)
@@ -223,96 +228,6 @@ def mode(context: Context, *arguments: Value) -> Value:
 
 
 alias("MODE.SNGL", "MODE")
-
-
-def _ranked(context: Context, value: Value, which: Value, place: Any) -> Value:
-    """A place in the sorted numbers for each cell of `which`: `place(k, n)` from 0, out of range `#NUM!`."""
-    found = sample(context, value)
-    num = _sorted(found)
-    num = np.where(np.isinf(num), 0.0, num)
-    k, errors = coerce.numbers(context.pool, which)
-    size = found.count.reshape(-1, 1, 1)
-    own = None if found.errors is None else found.errors.reshape(-1, 1, 1)
-    index, fraction, outside = place(k, size)
-    errors = merge(merge(own, errors), wrong(outside, NUM))
-    last = num.shape[1] - 1
-    low = np.clip(index, 0, max(last, 0)).astype(np.intp)
-    high = np.clip(index + 1, 0, max(last, 0)).astype(np.intp)
-    lanes = np.arange(max(len(num), len(low))).reshape(-1, 1, 1) if len(num) > 1 else 0
-    result = num[lanes, low]
-    if fraction is not None:
-        result = result + fraction * (np.where(fraction > 0, num[lanes, high], result) - result)
-    return Value(result) if errors is None else coerce.with_errors(result, None, errors)
-
-
-@whole("SMALL", "av", "scalars")
-def small(context: Context, value: Value, which: Value) -> Value:
-    """SMALL(array, k) (ECMA-376, 18.17.7)."""
-    return _ranked(context, value, which, lambda k, n: (np.trunc(k) - 1, None, (np.trunc(k) < 1) | (np.trunc(k) > n)))
-
-
-@whole("LARGE", "av", "scalars")
-def large(context: Context, value: Value, which: Value) -> Value:
-    """LARGE(array, k) (ECMA-376, 18.17.7)."""
-    return _ranked(context, value, which, lambda k, n: (n - np.trunc(k), None, (np.trunc(k) < 1) | (np.trunc(k) > n)))
-
-
-def _between(position: Any) -> tuple[Any, Any]:
-    index = np.floor(position)
-    return index, position - index
-
-
-@whole("PERCENTILE", "av", "scalars")
-def percentile(context: Context, value: Value, which: Value) -> Value:
-    """PERCENTILE(array, k): k from 0 to 1, between neighbours in proportion (ECMA-376, 18.17.7)."""
-    return _ranked(context, value, which, lambda k, n: (*_between(k * (n - 1)), (k < 0) | (k > 1) | (n == 0)))
-
-
-@whole("QUARTILE", "av", "scalars")
-def quartile(context: Context, value: Value, which: Value) -> Value:
-    """QUARTILE(array, quart) (ECMA-376, 18.17.7)."""
-    return _ranked(
-        context,
-        value,
-        which,
-        lambda k, n: (*_between(np.trunc(k) / 4 * (n - 1)), (np.trunc(k) < 0) | (np.trunc(k) > 4) | (n == 0)),
-    )
-
-
-alias("PERCENTILE.INC", "PERCENTILE")
-alias("QUARTILE.INC", "QUARTILE")
-
-
-@whole("RANK", "vrv?", "scalars")
-def rank(context: Context, sought: Value, value: Value, upwards: Value | None = None) -> Value:
-    """RANK(number, range, [order]): downwards unless order is not 0; `#N/A` for a number not there
-    (ECMA-376, 18.17.7)."""
-    found = sample(context, value)
-    num, errors = coerce.numbers(context.pool, sought)
-    ascending: Any = False
-    if upwards is not None:
-        order, more = coerce.numbers(context.pool, upwards)
-        ascending, errors = order != 0, merge(errors, more)
-    own = None if found.errors is None else found.errors.reshape(-1, 1, 1)
-    if len(found.num) == 1:
-        keys = np.sort(found.num[0] if found.valid is None else found.num[0][found.valid[0]])
-        left, right = np.searchsorted(keys, num, "left"), np.searchsorted(keys, num, "right")
-        below, above = left, len(keys) - right
-        missing = left == right
-    else:
-        cells = num.reshape(len(num), -1, 1)
-        rows = found.num[:, np.newaxis, :]
-        counts = True if found.valid is None else found.valid[:, np.newaxis, :]
-        shape = (max(len(num), len(found.num)), *num.shape[1:])
-        below = ((rows < cells) & counts).sum(axis=2).reshape(shape)
-        above = ((rows > cells) & counts).sum(axis=2).reshape(shape)
-        missing = ~((rows == cells) & counts).any(axis=2).reshape(shape)
-    errors = merge(merge(own, errors), wrong(missing, NA))
-    result = np.where(ascending, below, above) + 1.0
-    return Value(result) if errors is None else coerce.with_errors(result, None, errors)
-
-
-alias("RANK.EQ", "RANK")
 
 
 @whole("SUMPRODUCT", "a*")

@@ -52,12 +52,28 @@ PEARSON:NN RSQ:NN SLOPE:NN INTERCEPT:NN COVAR:NN COVARIANCE.P:NN COVARIANCE.S:NN
 SUMIF:Rc SUMIF:RcR AVERAGEIF:Rc SUMIFS:NRc AVERAGEIFS:NNc COUNTIF:Rc COUNTIF:Tc COUNTIFS:NcNc MAXIFS:NNc MINIFS:NNc
 MATCH:1I MATCH:1Nz MATCH:tTz LEN:t CODE:j UNICODE:j FIND:jt SEARCH:jt SEARCH:jti ROW: ROW:G COLUMN: COLUMN:G ROWS:r
 COLUMNS:r DATE:yii TIME:ooo YEAR:d MONTH:d DAY:d WEEKDAY:d WEEKDAY:di EDATE:di EOMONTH:di DAYS:dd HOUR:0 MINUTE:0
-SECOND:0 N:v TYPE:G ERROR.TYPE:e DECIMAL:hk ARABIC:m NUMBERVALUE:w VALUE:w
+SECOND:0 SEC:u CSC:p COT:p SECH:u CSCH:p COTH:p ACOT:n ACOTH:8
+COMBINA:4q PERMUTATIONA:qq
+FACTDOUBLE:q MULTINOMIAL:qq
+CEILING.MATH:np FLOOR.MATH:np CEILING.PRECISE:np FLOOR.PRECISE:np ISO.CEILING:np ERFC.PRECISE:u GAMMALN.PRECISE:p
+GAMMA:q
+PHI:u GAUSS:u FISHER:7 FISHERINV:u NORM.DIST:nnpg NORM.S.DIST:ug NORMDIST:nnpg NORM.INV:7np NORMINV:7np NORM.S.INV:7
+NORMSINV:7 BINOM.DIST:q47g BINOMDIST:q47g POISSON.DIST:qGg POISSON:qGg EXPON.DIST:GGg EXPONDIST:GGg CONFIDENCE.NORM:7p4
+CONFIDENCE:7p4 FV:6qn FV:6qnn PV:6qn PV:6qnng PMT:6qn PMT:6qnng NPER:63G IPMT:6q45 PPMT:6q45 RATE:435 NPV:6B IRR:F
+SLN:5GG
+SYD:5G4q EFFECT:6q NOMINAL:6q RRI:qG5 PDURATION:6G5 WEEKNUM:d WEEKNUM:dq ISOWEEKNUM:d DAYS360:dd DAYS360:ddg
+YEARFRAC:dd YEARFRAC:ddq DATEDIF:XYU NETWORKDAYS:dd WORKDAY:dq TIMEVALUE:H STEYX:NN FORECAST:NN1 FORECAST.LINEAR:NN1
+PERCENTILE.EXC:A7 QUARTILE.EXC:Aq RANK.AVG:GI TRIMMEAN:N7
+BIN2DEC:h OCT2DEC:h HEX2DEC:h
+N:v TYPE:G ERROR.TYPE:e DECIMAL:hk ARABIC:m NUMBERVALUE:w VALUE:w
 """
 TEXTS = """
 LEFT:t LEFT:ti RIGHT:t RIGHT:ti MID:tii REPLACE:tiit REPT:ti SUBSTITUTE:ttt SUBSTITUTE:ttti LOWER:t UPPER:t PROPER:t
 TRIM:t CLEAN:t CONCATENATE:tt CONCAT:tT TEXTJOIN:tgT CHAR:a UNICHAR:a T:v TEXT:nf FIXED:nq DOLLAR:oq BASE:ik ROMAN:i
 ADDRESS:ii ADDRESS:iiq
+BIN2HEX:h BIN2OCT:h HEX2BIN:h HEX2OCT:h OCT2BIN:h OCT2HEX:h
+DEC2BIN:q DEC2HEX:q DEC2OCT:q
+DEC2BIN:qL
 """
 TRUTHS = """
 AND:bb OR:bb XOR:bb NOT:b EXACT:tt ISBLANK:x ISERR:e ISERROR:e ISEVEN:q ISODD:q ISLOGICAL:l ISNA:e ISNONTEXT:v
@@ -151,6 +167,30 @@ class Maker:
                 return "$I$1:$J$8"
             case "W":
                 return '{1,3,5;"a","b","c";7,8,9}'
+            case "7":
+                return random.choice(["0.25", "0.5", "0.9", "1/3"])
+            case "4":
+                return str(random.randint(12, 20))
+            case "L":
+                return str(random.randint(4, 10))
+            case "6":
+                return random.choice(["0.05", "0.1/12", "0.01"])
+            case "3":
+                return random.choice(["-100", "-250.5"])
+            case "5":
+                return random.choice(["1000", "1234.5"])
+            case "8":
+                return random.choice(["2", "-3", "1.5"])
+            case "F":
+                return random.choice(["{-100,30,40,50,20}", "{-1000;600;-100;900}"])
+            case "X":
+                return str(random.randint(61, 20_000))
+            case "Y":
+                return str(random.randint(30_000, 60_000))
+            case "U":
+                return random.choice(['"Y"', '"M"', '"D"', '"YM"', '"YD"'])
+            case "H":
+                return random.choice(['"12:30"', '"1:15 PM"', '"23:59:59"'])
             case "1":
                 return random.choice([str(random.randint(0, 16)), f"I{row}"])
             case "0":
@@ -207,6 +247,8 @@ class Maker:
         name, letters = random.choice(TABLES[kind])
         while self.array and (name in ONE_BY_ONE or (name, letters) == ("IF", "bn")):
             name, letters = random.choice(TABLES[kind])
+        if letters == "NN1":
+            return f"{name}({self.special('1')},{self.alike('NN')})"
         if name.startswith("COVAR") or letters in ("NN", "NcNc", "NRc", "NNc"):
             return f"{name}({self.alike(letters)})"
         return f"{name}({','.join(self.draw(letter, depth - 1) for letter in letters)})"
