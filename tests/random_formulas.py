@@ -40,11 +40,11 @@ SIDE = 3  # an array formula fills 3 x 3 cells
 # R range with blanks and texts, M square matrix, I sorted numbers, J their names, c criterion, r any reference, A
 # array; the others are named where they are drawn.
 NUMBERS = """
-ABS:n ACOS:u ACOSH:p ASIN:u ASINH:n ATAN:n ATAN2:pn ATANH:u COS:n COSH:u DEGREES:n EVEN:n EXP:u FACT:i GAMMALN:p INT:n
-LN:p LOG:p LOG:pi LOG10:p MOD:np ODD:n PI: POWER:pi QUOTIENT:np RADIANS:n ROUND:ni ROUNDDOWN:ni ROUNDUP:ni SIGN:n SIN:n
-SINH:u SQRT:p SQRTPI:p TAN:u TANH:n TRUNC:n TRUNC:ni CEILING:pp FLOOR:pp MROUND:pp COMBIN:ii PERMUT:ii GCD:qq LCM:qq
+ABS:n ACOS:u ACOSH:p ASIN:u ASINH:n ATAN:n ATAN2:GG ATANH:u COS:n COSH:u DEGREES:n EVEN:+ EXP:u FACT:i GAMMALN:p INT:+
+LN:p LOG:p LOG:pi LOG10:p MOD:+p ODD:+ PI: POWER:pi QUOTIENT:+p RADIANS:n ROUND:+i ROUNDDOWN:+i ROUNDUP:+i SIGN:n SIN:n
+SINH:u SQRT:p SQRTPI:p TAN:u TANH:n TRUNC:+ TRUNC:+i CEILING:pp FLOOR:pp MROUND:pp COMBIN:ii PERMUT:ii GCD:qq LCM:qq
 BITAND:qq BITOR:qq BITXOR:qq BITLSHIFT:qq BITRSHIFT:qq ERF:u ERF.PRECISE:u ERFC:u NORMSDIST:u STANDARDIZE:nnp
-SUM:R SUM:NN SUM:Nn SUMSQ:R PRODUCT:B AVERAGE:R AVERAGEA:R COUNT:R COUNTA:R COUNTBLANK:R MAX:R MIN:R MAXA:R MINA:R
+SUM:R SUM:NN SUM:N1 SUMSQ:R PRODUCT:B AVERAGE:R AVERAGEA:R COUNT:R COUNTA:R COUNTBLANK:R MAX:R MIN:R MAXA:R MINA:R
 VAR:N VARP:N STDEV:N STDEVP:N VAR.S:N VAR.P:R STDEV.S:N STDEV.P:R VARA:R VARPA:R STDEVA:R STDEVPA:R DEVSQ:N AVEDEV:N
 MEDIAN:R MODE:B MODE.SNGL:B GEOMEAN:B HARMEAN:B KURT:N SKEW:N LARGE:Ni SMALL:Ni PERCENTILE:Nu PERCENTILE.INC:Nu
 QUARTILE:Ni QUARTILE.INC:Ni RANK:GI RANK.EQ:GIg SUMPRODUCT:NN SUMPRODUCT:M SUMX2MY2:NN SUMX2PY2:NN SUMXMY2:NN CORREL:NN
@@ -55,21 +55,21 @@ COLUMNS:r DATE:yii TIME:ooo YEAR:d MONTH:d DAY:d WEEKDAY:d WEEKDAY:di EDATE:di E
 SECOND:0 SEC:u CSC:p COT:p SECH:u CSCH:p COTH:p ACOT:n ACOTH:8
 COMBINA:4q PERMUTATIONA:qq
 FACTDOUBLE:q MULTINOMIAL:qq
-CEILING.MATH:np FLOOR.MATH:np CEILING.PRECISE:np FLOOR.PRECISE:np ISO.CEILING:np ERFC.PRECISE:u GAMMALN.PRECISE:p
+CEILING.MATH:+p FLOOR.MATH:+p CEILING.PRECISE:+p FLOOR.PRECISE:+p ISO.CEILING:+p ERFC.PRECISE:u GAMMALN.PRECISE:p
 GAMMA:q
 PHI:u GAUSS:u FISHER:7 FISHERINV:u NORM.DIST:nnpg NORM.S.DIST:ug NORMDIST:nnpg NORM.INV:7np NORMINV:7np NORM.S.INV:7
 NORMSINV:7 BINOM.DIST:q47g BINOMDIST:q47g POISSON.DIST:qGg POISSON:qGg EXPON.DIST:GGg EXPONDIST:GGg CONFIDENCE.NORM:7p4
 CONFIDENCE:7p4 FV:6qn FV:6qnn PV:6qn PV:6qnng PMT:6qn PMT:6qnng NPER:63G IPMT:6q45 PPMT:6q45 RATE:435 NPV:6B IRR:F
 SLN:5GG
-SYD:5G4q EFFECT:6q NOMINAL:6q RRI:qG5 PDURATION:6G5 WEEKNUM:d WEEKNUM:dq ISOWEEKNUM:d DAYS360:dd DAYS360:ddg
+SYD:5G4q EFFECT:6q NOMINAL:6q RRI:qG5 PDURATION:6G5 ISOWEEKNUM:d DAYS360:dd DAYS360:ddg
 YEARFRAC:dd YEARFRAC:ddq DATEDIF:XYU NETWORKDAYS:dd WORKDAY:dq TIMEVALUE:H STEYX:NN FORECAST:NN1 FORECAST.LINEAR:NN1
 PERCENTILE.EXC:A7 QUARTILE.EXC:Aq RANK.AVG:GI TRIMMEAN:N7
 BIN2DEC:h OCT2DEC:h HEX2DEC:h
-N:v TYPE:G ERROR.TYPE:e DECIMAL:hk ARABIC:m NUMBERVALUE:w VALUE:w
+N:v TYPE:G ERROR.TYPE:K DECIMAL:hk ARABIC:m NUMBERVALUE:w VALUE:w
 """
 TEXTS = """
 LEFT:t LEFT:ti RIGHT:t RIGHT:ti MID:tii REPLACE:tiit REPT:ti SUBSTITUTE:ttt SUBSTITUTE:ttti LOWER:t UPPER:t PROPER:t
-TRIM:t CLEAN:t CONCATENATE:tt CONCAT:tT TEXTJOIN:tgT CHAR:a UNICHAR:a T:v TEXT:nf FIXED:nq DOLLAR:oq BASE:ik ROMAN:i
+TRIM:t CLEAN:t CONCATENATE:tt CONCAT:tT TEXTJOIN:tgT CHAR:a UNICHAR:a T:v TEXT:+f FIXED:+q DOLLAR:oq BASE:ik ROMAN:i
 ADDRESS:ii ADDRESS:iiq
 BIN2HEX:h BIN2OCT:h HEX2BIN:h HEX2OCT:h OCT2BIN:h OCT2HEX:h
 DEC2BIN:q DEC2HEX:q DEC2OCT:q
@@ -84,7 +84,7 @@ IF:bnn IF:btt IF:bn IFERROR:en IFERROR:nn IFNA:Kn IFS:bnbn CHOOSE:inn CHOOSE:in 
 VLOOKUP:1Vqz HLOOKUP:GWq LOOKUP:1I LOOKUP:GIJ SWITCH:oonont NA: MDETERM:M
 """
 ARRAYS = """
-MMULT:MM TRANSPOSE:M TRANSPOSE:N MINVERSE:M FREQUENCY:NI ROW:B COLUMN:M TRANSPOSE:N
+MMULT:MM MUNIT:o TRANSPOSE:M TRANSPOSE:N MINVERSE:M FREQUENCY:NI ROW:B COLUMN:M TRANSPOSE:N
 """
 
 
@@ -96,7 +96,9 @@ TABLES = {kind: _table(text) for kind, text in (("n", NUMBERS), ("t", TEXTS), ("
 
 
 # What LibreOffice computes in array formulas otherwise than Excel (docs/engines.md): drawn for ordinary ones only.
-ONE_BY_ONE = frozenset({"AND", "CHOOSE", "CONCAT", "IFS", "INDEX", "NOT", "OR", "SWITCH", "TEXTJOIN", "XOR"})
+ONE_BY_ONE = frozenset(
+    {"AND", "CHOOSE", "CONCAT", "FORECAST", "FORECAST.LINEAR", "IFS", "INDEX", "NOT", "OR", "SWITCH", "TEXTJOIN", "XOR"}
+)
 
 
 class Maker:
@@ -195,6 +197,8 @@ class Maker:
                 return random.choice([str(random.randint(0, 16)), f"I{row}"])
             case "0":
                 return f"{random.randint(0, 20)}/{random.randint(1, 24)}"
+            case "+":  # what a crumb does not push over an edge
+                return self.block("ABFGHI") if self.array else self.number()
             case "K":
                 return random.choice([f"K{row}", "NA()", "2", f"A{row}"])
             case "C":
@@ -245,8 +249,16 @@ class Maker:
             plain = random.choice(["1/3", "0.1+0.2", "1E10", f"A{random.randint(1, ROWS)}", "-7"])
             return f"{self.draw('t', depth - 1)}&{random.choice([plain, self.draw('t', depth - 1)])}"
         name, letters = random.choice(TABLES[kind])
-        while self.array and (name in ONE_BY_ONE or (name, letters) == ("IF", "bn")):
+        while self.array and self.left_out(name, letters):
             name, letters = random.choice(TABLES[kind])
+        return self.call(name, letters, depth)
+
+    def left_out(self, name: str, letters: str) -> bool:
+        """Whether LibreOffice computes a function in array formulas otherwise."""
+        return name in ONE_BY_ONE or (name, letters) == ("IF", "bn")
+
+    def call(self, name: str, letters: str, depth: int) -> str:
+        """A call with what the function is made for."""
         if letters == "NN1":
             return f"{name}({self.special('1')},{self.alike('NN')})"
         if name.startswith("COVAR") or letters in ("NN", "NcNc", "NRc", "NNc"):
@@ -328,9 +340,17 @@ class Maker:
 def formulas(seed: int, count: int, **options: float) -> list[tuple[str, Rect]]:
     """Formulas, an eighth of them array formulas (whose text is in braces), with the cells that they stand in."""
     made = []
+    calls = [entry for kind in "ntbxA" for entry in TABLES[kind]]
     for number in range(count):
         array = number % 8 == 7
-        text = Maker(seed * 1_000_003 + number, array=array, **options).formula(number % 4 + 1)
+        maker = Maker(seed * 1_000_003 + number, array=array, **options)
+        if number % 3:
+            text = maker.formula(number % 4 + 1)
+        else:  # every function in its turn
+            name, letters = calls[number // 3 % len(calls)]
+            array = array and not maker.left_out(name, letters)
+            maker.array = array
+            text = f"={maker.call(name, letters, number % 4 + 1)}"
         across, down = divmod(number, 56)
         if array:
             rect = Rect.of(DOWN + SIDE * (down // 8), FIRST + SIDE * across, SIDE, SIDE)
