@@ -2,8 +2,9 @@
 
     python benchmarks/workbook.py [--model FOLDER] [--repeat N]
 
-Prints medians in seconds and the ratio to ours. An edit is a new prompt up to its next token; IronCalc recalculates the
-whole workbook for one. A model with GPT-2's own vocabulary needs its folder: the embedded one has 1,024 tokens.
+Prints what the sheets for learners add to the file and to LibreOffice's edit, then medians in seconds and the ratio to
+ours. An edit is a new prompt up to its next token; IronCalc recalculates the whole workbook for one. A model with GPT-2's
+own vocabulary needs its folder: the embedded one has 1,024 tokens.
 """
 
 from __future__ import annotations
@@ -33,6 +34,28 @@ def median(work: Callable[[str], object], repeat: int) -> float:
     return statistics.median(seconds(lambda i=i: work(PROMPTS[i % len(PROMPTS)])) for i in range(repeat))
 
 
+def surface_costs(book: Path, plain: Path, office: LibreOffice, model: str, repeat: int) -> list[tuple[str, float]]:
+    """Size and LibreOffice's time for an edit and for a calculation of everything, each with the sheets to without."""
+    gpt2xl.build(PROMPTS[-1], plain, model=model, plain=True)
+    edits, everything = [], []
+    for path in (book, plain):
+        document = office.open(path)
+
+        def edit(prompt: str, document=document) -> None:  # type: ignore[no-untyped-def]
+            document.set("prompt", prompt)
+            document.get("next_token")
+
+        edit(PROMPTS[-1])
+        edits.append(median(edit, repeat))
+        everything.append(seconds(document.recalculate))
+        document.close()
+    return [
+        ("size", book.stat().st_size / plain.stat().st_size),
+        ("LibreOffice, an edit", edits[0] / edits[1]),
+        ("LibreOffice, everything anew", everything[0] / everything[1]),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="tiny")
@@ -44,6 +67,9 @@ def main() -> None:
         build = lambda prompt: gpt2xl.build(prompt, book, model=arguments.model, force=True)  # noqa: E731
         rows.append(("build", "gpt2xl", median(build, 3)))
         print(f"{book.stat().st_size / 1e6:.1f} MB, {len(LONG)} characters in the long prompt")
+
+        for what, ratio in surface_costs(book, Path(name) / "plain.xlsx", office, arguments.model, arguments.repeat):
+            print(f"the sheets for learners: {what} {ratio - 1:+.1%}")
 
         workbook = gpt2xl.Workbook.open(book)
         rows.append(("open", "gpt2xl", median(lambda _: gpt2xl.Workbook.open(book), 3)))

@@ -80,7 +80,10 @@ def around(links: Links, heading: Cell) -> dict[str, Cell]:
 def test_every_link_leads_to_a_cell_with_something_in_it(links: Links) -> None:
     assert len(links.links) > 200
     empty = {(cell, target) for cell, target in links.links.items() if links.value(target) is None}
-    assert {(cell, target) for cell, target in empty if target[1] != "A1"} == set()
+    # A step may hold an empty text, which this reader gives as None.
+    assert {(cell, target) for cell, target in empty if target[1] != "A1"} <= {
+        (cell, target) for cell, target in empty if links.names.get(str(links.value(cell))) == target
+    }
     assert {sheet for _, (sheet, _) in empty} <= set(links.book.sheetnames)
 
 
