@@ -3,8 +3,8 @@
     python benchmarks/workbook.py [--model FOLDER] [--repeat N]
 
 Prints what the sheets for learners add to the file and to LibreOffice's edit, then medians in seconds and the ratio to
-ours. An edit is a new prompt up to its next token; IronCalc recalculates the whole workbook for one. A model with GPT-2's
-own vocabulary needs its folder: the embedded one has 1,024 tokens.
+ours. An edit is a new prompt up to its next token; IronCalc recalculates the whole workbook for one. A model with
+GPT-2's own vocabulary needs its folder: the embedded one has 1,024 tokens.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ MOST_CHARS = (MAX_COLUMNS - 32) // 4
 # differ in the ninth digit, and their cells leave out their references (`--refs` writes them). Up to here every
 # parameter is written as the exact double.
 MANY_PARAMETERS = 20_000_000
-_WASTE = 16
+_WASTE = 4
+_LONG_EDGE = 256
 
 
 class Parameter:
@@ -205,8 +206,8 @@ def make_book(
         for label in sheet.labels:
             if label.kind == "index":
                 index = np.arange(label.rect.size, dtype=np.float64).reshape(label.rect.shape)
-                # Beside and above a large matrix, where the engine would keep a block as large for two of its edges.
-                (grid.hold if sheet.group == "weights" else grid.put)(label.rect, index)
+                # Long edges of matrices, for which the engine would keep room as for the matrix.
+                (grid.hold if index.size >= _LONG_EDGE else grid.put)(label.rect, index)
             elif label.kind == "data":
                 grid.put(label.rect, _in_shape(columns[label.text], label.rect))
             elif label.kind == "text":
@@ -217,7 +218,8 @@ def make_book(
             if item.name == "prompt":
                 grid.put(item.rect, prompt)
             elif item.data is not None:
-                grid.put(item.rect, _in_shape(columns[item.data], item.rect))
+                values = _in_shape(columns[item.data], item.rect)
+                (grid.hold if isinstance(values, np.ndarray) else grid.put)(item.rect, values)
             elif item.value is not None:
                 grid.put(item.rect, [item.value] if isinstance(item.value, list) else item.value)
             elif item.kind == "parameter":

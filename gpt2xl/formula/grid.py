@@ -16,7 +16,7 @@ from gpt2xl.errors import LimitError
 from gpt2xl.formula.values import NUM, Array, Bytes, Floats, TextPool
 from gpt2xl.formula.window import Placement, Window
 
-_SMALL = 1 << 24  # cells that are always kept densely (128 MiB of numbers, untouched pages cost nothing)
+_SMALL = 1 << 20  # cells that are always kept densely (8 MiB of numbers)
 _WASTE = 4  # beyond that, at most this many places for each cell that was ever filled
 _TILE_ROWS, _TILE_COLUMNS = 64, 64
 _MOST_COPIED = 1 << 27
