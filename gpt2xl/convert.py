@@ -38,6 +38,7 @@ MOST_CHARS = (MAX_COLUMNS - 32) // 4
 MANY_PARAMETERS = 20_000_000
 _WASTE = 4
 _LONG_EDGE = 256
+_READ_OFTEN = ("wte", "lm_head.weight")
 
 
 class Parameter:
@@ -48,6 +49,7 @@ class Parameter:
         self._tensors, self._name, self._vector = tensors, name, len(shape) == 1
         self.shape = (1, *shape) if self._vector else shape
         self.dtype = tensors.dtype(name)
+        self.doubles = Doubles(self, keep=name in _READ_OFTEN)
 
     def __getitem__(self, rows: slice) -> Array:
         if self._vector:
@@ -121,6 +123,9 @@ def build(
     columns |= _facts(checkpoint, weights, _command(prompt, target, options))
     book = make_book(plan, parameters, columns, prompt)
     book.recalculate()
+    for numbers in parameters.values():
+        if isinstance(numbers, Parameter):
+            numbers.doubles.forget()
     shell, blocks = surface(
         plan,
         book,
@@ -225,7 +230,7 @@ def make_book(
             elif item.kind == "parameter":
                 numbers = parameters[item.name]
                 if isinstance(numbers, Parameter):
-                    grid.hold(item.rect, Doubles(numbers))
+                    grid.hold(item.rect, numbers.doubles)
                 else:
                     grid.put(item.rect, numbers)
             for formula in item.formulas:
