@@ -151,7 +151,13 @@ def test_the_usual_exercise_from_the_command_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(["--blank", "ln_3"], "'ln_3' is none of the steps"), (["--plain", "--exercise"], "leave out one of the two")],
+    [
+        (
+            ["--blank", "attn.q"],
+            "'attn.q' is none of the steps that can be left blank: embed, resid_pre, ln_1, attn.scores,",
+        ),
+        (["--plain", "--exercise"], "leave out one of the two"),
+    ],
 )
 def test_what_cannot_be_is_one_sentence(options: list[str], words: str, tmp_path: Path) -> None:
     result = invoke("build", "a", "-o", tmp_path / "a.xlsx", *options)

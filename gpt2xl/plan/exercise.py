@@ -27,9 +27,15 @@ def blanked(wanted: Sequence[str], known: Iterable[str], document: Document) -> 
         short = {want, f"h.0.{want}", f"h.0.{want}.0"}
         found = [name for name in names if (fnmatchcase(name, want) if "*" in want else name in short)]
         if not found:
+            known_here = ", ".join(name.removeprefix("h.0.").removesuffix(".0") for name in names if _is_first(name))
             raise ExerciseError(
-                f"--blank {want!r} is none of the steps that can be left blank; write for instance "
-                f"--blank {','.join(USUAL[:2])}, or a name of the sheet Check such as h.0.mlp.out"
+                f"--blank {want!r} is none of the steps that can be left blank: {known_here}, or a full name such as "
+                "h.1.attn.pattern.2"
             )
         chosen.update(found)
     return [name for name in names if name in chosen]
+
+
+def _is_first(name: str) -> bool:
+    """Whether a step belongs to no block, or to the first block and in it to no head or the first."""
+    return not name.startswith("h.") or re.fullmatch(r"h\.0\.[^0-9]*(_[12])?(\.0)?", name) is not None

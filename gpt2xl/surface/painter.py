@@ -91,7 +91,7 @@ class Painter:
         back = self.navigation.to("Map")
         stops = [("◂ ", before), ("▴ ", back), ("▸ ", after)]
         for column, (arrow, stop) in enumerate(((arrow, stop) for arrow, stop in stops if stop), start=2):
-            yield self._link(_LINKS_ROW, column, f"{arrow}{stop.name}", stop)
+            yield self._link(_LINKS_ROW, column, f"{arrow}{stop.sheet}", stop)
         for item in sheet.items:
             if item.title:
                 yield text(item.heading.top, item.heading.left, item.title, styles.form_heading)
