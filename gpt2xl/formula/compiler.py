@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_NESTED = 32  # operators that are run one inside the other; more are run one after the other
+
+
 class Compiler(References):
     """Compiles one formula for one rectangle of cells."""
 
@@ -104,9 +107,28 @@ class Compiler(References):
     def binary(self, node: Binary, operator: str, left: Node, right: Node, mode: int) -> Code:
         if operator in (":", " ", ","):
             return self.combined(node, operator, mode)
+        links = [node]
+        while isinstance(links[-1].left, Binary) and links[-1].left.operator not in (":", " ", ","):
+            links.append(links[-1].left)
+        if len(links) > _NESTED:
+            return self.chain(links[::-1], mode)
         one, other = self.compile(left, inside(mode)), self.compile(right, inside(mode))
         first, second, pool, apply = one.run, other.run, self.world.pool, operators.BINARY[operator]
         return self.made(common(lambda: apply(pool, first(), second()), one, other))
+
+    def chain(self, links: list[Binary], mode: int) -> Code:
+        """A long sum or the like, operation by operation from the inside out."""
+        codes = [self.compile(node, inside(mode)) for node in (links[0].left, *(link.right for link in links))]
+        first, pool = codes[0].run, self.world.pool
+        rest = [(operators.BINARY[link.operator], code.run) for link, code in zip(links, codes[1:], strict=True)]
+
+        def run() -> Value:
+            value = first()
+            for apply, operand in rest:
+                value = apply(pool, value, operand())
+            return value
+
+        return self.made(common(run, *codes))
 
     def call(self, node: Call, mode: int) -> Code:
         function = FUNCTIONS.get(node.name)

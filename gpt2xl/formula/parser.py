@@ -22,6 +22,7 @@ The grammar, loosest first (Microsoft, "Calculation operators and precedence in 
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from gpt2xl.a1 import MAX_ARGUMENTS
@@ -58,7 +59,8 @@ LEVELS: tuple[frozenset[str], ...] = (
 PREFIXES = frozenset({"-", "+", "@"})
 # What may begin a reference, so that the space before it is the intersection operator.
 _REFERENCE_STARTS = frozenset({"cell", "columns", "rows", "name", "sheet", "span", "external", "table", "function"})
-_FILE_PREFIXES = ("_XLFN.", "_XLWS.", "_XLPM.")
+# _xlfn., _xlws. and _xlpm. are Excel's, _xlfnodf. and _xlfngnumeric. gnumeric's.
+_FILE_PREFIX = re.compile(r"(?:_XL[A-Z]+\.)+")
 
 
 @lru_cache(maxsize=1 << 14)
@@ -151,10 +153,14 @@ class _Parser:
         if token.kind == "error":
             return ErrorValue(ExcelError(token.text))
         if token.kind == "function":
-            return self.call(token)
+            node = self.call(token)
+            while self.at("(") and isinstance(node, Call) and node.name == "LAMBDA":  # LAMBDA(x,x+1)(2)
+                call = self.call(token)
+                node = Call(node.name, (*node.arguments, *(call.arguments if isinstance(call, Call) else (call,))))
+            return node
         if token.kind == "op" and token.text == "(":
             node = self.binary(0)
-            while self.at(","):
+            while self.at(",", "~"):  # LibreOffice writes its own sign for a union into .xlsx files
                 self.take()
                 node = Binary(",", node, self.binary(0))
             self.expect(")")
@@ -196,8 +202,7 @@ class _Parser:
 
     def call(self, token: Token) -> Node:
         name = token.text.upper()
-        while name.startswith(_FILE_PREFIXES):
-            name = name[6:]
+        name = name[match.end() :] if (match := _FILE_PREFIX.match(name)) else name
         self.expect("(")
         arguments: list[Node] = []
         if self.at(")"):

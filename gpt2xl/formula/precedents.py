@@ -63,30 +63,31 @@ def readings(tree: Node, names: Names, sheet: str) -> list[Reading]:
 def _collect(
     node: Node, names: Names, sheet: str, from_a1: bool, naming: tuple[str, ...], found: dict[Reading, None]
 ) -> None:
-    if isinstance(node, Reference):
-        found[Reading((node.sheet or sheet).lower(), node, from_a1 and not node.fixed)] = None
-        return
-    if isinstance(node, Name):
-        tree = names.name_tree(node.name, node.sheet or sheet)
-        key = node.name.lower()
-        if key in naming:
-            raise CircularReference([*naming, key])
-        if tree is not None:
-            _collect(tree, names, sheet, True, (*naming, key), found)
-        return
-    if isinstance(node, Binary) and node.operator == ":":
-        ends: dict[Reading, None] = {}
-        for end in _ends(node):
-            _collect(end, names, sheet, from_a1, naming, ends)
-        found.update(dict.fromkeys(_hull(list(ends))))
-    if isinstance(node, Call) and node.name in ("SUMIF", "AVERAGEIF") and len(node.arguments) == 3:
-        cells, _, numbers = node.arguments
-        if isinstance(cells, Reference) and isinstance(numbers, Reference):
-            _collect(resized(cells, numbers), names, sheet, from_a1, naming, found)
-    for part in children(node):
-        if isinstance(node, Call) and node.name in _PLACES and isinstance(part, (Reference, Name)):
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Reference):
+            found[Reading((node.sheet or sheet).lower(), node, from_a1 and not node.fixed)] = None
             continue
-        _collect(part, names, sheet, from_a1, naming, found)
+        if isinstance(node, Name):
+            tree = names.name_tree(node.name, node.sheet or sheet)
+            key = node.name.lower()
+            if key in naming:
+                raise CircularReference([*naming, key])
+            if tree is not None:
+                _collect(tree, names, sheet, True, (*naming, key), found)
+            continue
+        if isinstance(node, Binary) and node.operator == ":":
+            ends: dict[Reading, None] = {}
+            for end in _ends(node):
+                _collect(end, names, sheet, from_a1, naming, ends)
+            found.update(dict.fromkeys(_hull(list(ends))))
+        if isinstance(node, Call) and node.name in ("SUMIF", "AVERAGEIF") and len(node.arguments) == 3:
+            cells, _, numbers = node.arguments
+            if isinstance(cells, Reference) and isinstance(numbers, Reference):
+                stack.append(resized(cells, numbers))
+        places = isinstance(node, Call) and node.name in _PLACES
+        stack += [part for part in reversed(children(node)) if not (places and isinstance(part, Reference | Name))]
 
 
 def _ends(node: Node) -> list[Node]:

@@ -77,7 +77,12 @@ class _Printer:
                 return self.text(operand, _PERCENT) + "%"
             case Binary(operator, left, right):
                 level = _PRECEDENCE[operator]
-                return f"{self.text(left, level)}{operator}{self.text(right, level + 1)}"
+                parts = [operator + self.text(right, level + 1)]
+                while isinstance(left, Binary) and _binding(left) >= level:
+                    level = _PRECEDENCE[left.operator]
+                    parts.append(left.operator + self.text(left.right, level + 1))
+                    left = left.left
+                return self.text(left, level) + "".join(reversed(parts))
             case Call(name, arguments):
                 # A union needs its own parentheses here: a bare comma would part two arguments.
                 prefix = "_xlfn." if self.file and name in FILE_PREFIXED else ""

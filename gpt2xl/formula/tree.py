@@ -188,13 +188,28 @@ def walk(node: Node) -> Iterator[Node]:
         stack.extend(reversed(children(node)))
 
 
+def spine(node: Binary) -> tuple[Node, list[Binary]]:
+    """The first operand of `a + b - c ...`, and the operations from the inside out.
+
+    A formula may be four thousand terms long, one inside the other: more than functions can call each other.
+    """
+    links = [node]
+    while isinstance(links[-1].left, Binary):
+        links.append(links[-1].left)
+    return links[-1].left, links[::-1]
+
+
 def transform(node: Node, function: Callable[[Node], Node]) -> Node:
     """The tree with every node replaced by `function` of it, children first."""
     if isinstance(node, Binary):
-        left, right = transform(node.left, function), transform(node.right, function)
-        if left is not node.left or right is not node.right:
-            node = Binary(node.operator, left, right)
-    elif isinstance(node, Call):
+        first, links = spine(node)
+        left = transform(first, function)
+        for link in links:
+            right = transform(link.right, function)
+            same = left is link.left and right is link.right
+            left = function(link if same else Binary(link.operator, left, right))
+        return left
+    if isinstance(node, Call):
         arguments = tuple(transform(argument, function) for argument in node.arguments)
         if any(new is not old for new, old in zip(arguments, node.arguments, strict=True)):
             node = Call(node.name, arguments)

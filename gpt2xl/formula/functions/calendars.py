@@ -179,9 +179,10 @@ def _working(name: str, compute: Callable[[float, float, set[int]], float | Exce
             num, bad = coerce.strict_numbers(context.pool, holidays)
             days, counted = flat(num + epoch), flat(np.broadcast_to(holidays.kinds != BLANK, num.shape))
             free = [{math.floor(day) for day in row[mask]} for row, mask in zip(days, counted, strict=True)]
-            errors = coerce.merge(
-                errors, None if bad is None else flat(np.broadcast_to(bad, num.shape)).max(axis=1)[:, None, None]
-            )
+            if bad is not None:
+                rows = flat(np.broadcast_to(bad, num.shape))
+                first = rows[np.arange(len(rows)), (rows != 0).argmax(axis=1)]
+                errors = coerce.merge(errors, first.reshape(-1, 1, 1))
             errors = coerce.merge(errors, wrong([[[min(own, default=0) < 0]] for own in free], NUM))
         arrays = np.broadcast_arrays(
             pairs[0][0] + epoch, pairs[1][0] + (0 if dated else epoch), np.zeros((len(free), 1, 1))
