@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import openpyxl
 from openpyxl.worksheet.formula import ArrayFormula
@@ -104,9 +105,10 @@ ONE_BY_ONE = frozenset(
 class Maker:
     """Draws formulas."""
 
-    def __init__(self, seed: int, *, wild: float = 0.03, array: bool = False) -> None:
+    def __init__(self, seed: int, *, wild: float = 0.03, array: bool = False, intersected: bool = True) -> None:
         self.random = Random(seed)
         self.wild = wild
+        self.intersected = intersected  # whether an ordinary formula may take its own row's cell of a column
         self.array = array
         self.shape = self.random.choice([(3, 1), (1, 3), (3, 3), (2, 2)])
 
@@ -283,7 +285,7 @@ class Maker:
 
     def number(self) -> str:
         random = self.random
-        if random.random() < 0.15:
+        if self.intersected and random.random() < 0.15:
             return self.span(random.choice("ABF"))  # an ordinary formula takes the cell of its own row
         plain = [
             str(random.randint(0, 9)),
@@ -337,7 +339,7 @@ class Maker:
         return f"{column}{top}:{chr(ord(column) + width - 1)}{top + height - 1}"
 
 
-def formulas(seed: int, count: int, **options: float) -> list[tuple[str, Rect]]:
+def formulas(seed: int, count: int, **options: Any) -> list[tuple[str, Rect]]:
     """Formulas, an eighth of them array formulas (whose text is in braces), with the cells that they stand in."""
     made = []
     calls = [entry for kind in "ntbxA" for entry in TABLES[kind]]
