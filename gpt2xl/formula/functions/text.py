@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpt2xl.a1 import BOOL
+from gpt2xl.a1 import BOOL, TEXT
 from gpt2xl.formula import coerce, values
 from gpt2xl.formula.functions.ranges import first_error, wrong
 from gpt2xl.formula.functions.search import wildcard
-from gpt2xl.formula.registry import Context, join_units, per_cell, whole
+from gpt2xl.formula.operators import align
+from gpt2xl.formula.registry import FUNCTIONS, Context, Function, join_units, per_cell, whole
 from gpt2xl.formula.values import VALUE, ExcelError, Value
 
 _MOST = 32_767
@@ -132,6 +133,20 @@ def clean(text: str) -> str:
 def exact(first: str, second: str) -> bool:
     """EXACT(text1, text2): with case (ECMA-376, 18.17.7)."""
     return first == second
+
+
+def _exact_texts(context: Context, first: Value, second: Value) -> Value:
+    """EXACT of texts alone: each string is kept once, so two are equal where their indices are."""
+    first, second = align(first, second)
+    if bool((first.kinds == TEXT).all()) and bool((second.kinds == TEXT).all()):
+        return Value(first.num == second.num, values.BOOLS)
+    return _exact_by_cell(context, first, second)
+
+
+_EXACT = FUNCTIONS["EXACT"]
+assert isinstance(_EXACT, Function)
+_exact_by_cell = _EXACT.apply
+FUNCTIONS["EXACT"] = Function("EXACT", _EXACT.signature, _exact_texts, _EXACT.shape)
 
 
 @per_cell("CHAR", "n")
