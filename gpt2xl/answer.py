@@ -89,6 +89,8 @@ def describe(workbook: Workbook) -> dict[str, Any]:
     for key, name in (
         ("model", "model.name"),
         ("parameters", "model.parameters"),
+        ("vocab", "model.vocab"),
+        ("digits", "model.digits"),
         ("fingerprint", "model.fingerprint"),
         ("prompt", "prompt"),
         ("next_token", "next_token"),

@@ -46,6 +46,8 @@ def main() -> None:
 @click.option("--model", default="tiny", show_default=True, help="tiny, a name on the Hugging Face hub, or a folder.")
 @click.option("--max-tokens", type=int, help="Tokens the workbook holds.  [default: 16, or the prompt's]")
 @click.option("--max-chars", type=int, help="Characters the workbook holds.  [default: 80, or the prompt's]")
+@click.option("--vocab", type=int, metavar="K", help="Keep the model's first K tokens only.")
+@click.option("--digits", type=int, metavar="D", help="Round parameters to D significant digits, 1 to 17.")
 @click.option(
     "--compression",
     type=click.Choice(["fast", "default", "small"]),
@@ -157,12 +159,15 @@ def check(book: Path, prompts: tuple[str, ...], as_json: bool, **options: Any) -
             for step in comparison.steps:
                 shape = " × ".join(map(str, step.shape))
                 word = "OPEN" if step.name in comparison.blank else "ok  " if step.ok else "DIFF"
-                click.echo(f"  {word}  {step.name:28} {shape:>12}  {step.max_abs_diff:.2e}")
+                moved = "" if step.moved is None else f"  moved {step.moved:.2e}"
+                click.echo(f"  {word}  {step.name:28} {shape:>12}  {step.max_abs_diff:.2e}{moved}")
             same = comparison.next_token_id == comparison.reference_next_token_id
             click.echo(
                 f"  next token {comparison.next_token_id}, reference {comparison.reference_next_token_id}"
                 + ("" if same else "  DIFFERENT")
             )
+            if comparison.unrounded_next_token_id is not None:
+                click.echo(f"  next token before rounding {comparison.unrounded_next_token_id}")
             if comparison.first_divergence is not None:
                 click.echo(f"  the first step that differs is {comparison.first_divergence}")
             if comparison.blank:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +17,7 @@ from gpt2xl.decimals import Doubles
 from gpt2xl.errors import ExerciseError, LimitError, OutputError, PromptError
 from gpt2xl.formula import Book
 from gpt2xl.model.checkpoint import Checkpoint, expected_shapes, load_checkpoint
+from gpt2xl.model.reduced import reduced
 from gpt2xl.model.tensors import Tensors
 from gpt2xl.plan.dimensions import Capacity, dimensions
 from gpt2xl.plan.exercise import USUAL, blanked
@@ -77,6 +78,8 @@ def build(
     model: str | Path = "tiny",
     max_tokens: int | None = None,
     max_chars: int | None = None,
+    vocab: int | None = None,
+    digits: int | None = None,
     compression: Compression = "default",
     refs: bool = False,
     exercise: bool = False,
@@ -88,7 +91,9 @@ def build(
     """Write the workbook of `model` with `prompt` to `output`.
 
     `max_tokens` and `max_chars` say what later prompts may have; by default 16 tokens and 80 characters, or as many
-    as `prompt` has. `refs` writes cell references on the parameter sheets of large models too.
+    as `prompt` has. `vocab` keeps only the first so many tokens, `digits` rounds every parameter to so many
+    significant digits; the workbook says both. `refs` writes cell references on the parameter sheets of large models
+    too.
 
     `exercise` leaves steps blank for a student to fill in, `blank` says which, and `solution` is the key to the same
     copy. `plain` leaves out everything that the model computes without.
@@ -99,7 +104,7 @@ def build(
     _check_target(target, force)
     if compression not in COMPRESSIONS:
         raise PromptError(f"compression is one of {', '.join(COMPRESSIONS)}, not {compression!r}")
-    checkpoint = load_checkpoint(model)
+    checkpoint = reduced(load_checkpoint(model), vocab, digits)
     capacity = _capacity(checkpoint, prompt, max_tokens, max_chars)
     weights = sum(math.prod(checkpoint.tensors.shape(name)) for name in checkpoint.tensors)
     exact = weights <= MANY_PARAMETERS
@@ -108,7 +113,8 @@ def build(
         raise ExerciseError("--plain leaves out the sheets that mark a student's answers; leave out one of the two")
     steps = None if plain else lessons.reference(checkpoint, prompt, short=not exact)
     exercises = blanked(blank or USUAL, steps, load_templates()) if exercise and steps else []
-    plan = plan_for(checkpoint, capacity, steps, exercises, solution=solution)
+    kept = {option: number for option, number in (("vocab", vocab), ("digits", digits)) if number is not None}
+    plan = plan_for(checkpoint, capacity, steps, exercises, solution=solution, kept=kept)
     parameters: dict[str, Array | Rows] = {
         name: np.atleast_2d(values).astype(np.float64) if exact else Parameter(checkpoint.tensors, name)
         for name, values in checkpoint.tensors.items()
@@ -119,8 +125,14 @@ def build(
         columns |= lessons.checks(steps, prompt)
         columns |= lessons.exercises(plan, exercises)
     options = {"model": None if str(model) == "tiny" else model, "max-tokens": max_tokens, "max-chars": max_chars}
-    options |= {"exercise": exercise and not solution, "blank": ",".join(blank), "solution": solution, "plain": plain}
+    options |= kept | {
+        "exercise": exercise and not solution,
+        "blank": ",".join(blank),
+        "solution": solution,
+        "plain": plain,
+    }
     columns |= _facts(checkpoint, weights, _command(prompt, target, options))
+    columns |= {f"model.{option}": np.array([float(number)]) for option, number in kept.items()}
     book = make_book(plan, parameters, columns, prompt)
     book.recalculate()
     for numbers in parameters.values():
@@ -143,7 +155,7 @@ def build(
         next_token=str(answer),
         token_ids=tuple(checkpoint.vocabulary.encode(prompt)),
         cells=sum(block.rect.size for of_sheet in blocks.values() for block in of_sheet),
-        formulas=sum(formula.rect.size for item in plan.steps() for formula in item.formulas),
+        formulas=sum(rect.size for rect in plan.formula_rects()),
         size=target.stat().st_size,
         blank=() if solution else tuple(exercises),
     )
@@ -176,8 +188,12 @@ def plan_for(
     exercises: Sequence[str] = (),
     *,
     solution: bool = False,
+    kept: Collection[str] = (),
 ) -> Plan:
-    """The plan of a checkpoint's workbook; `steps` are the reference's, None for a plain one."""
+    """The plan of a checkpoint's workbook; `steps` are the reference's, None for a plain one.
+
+    `kept` are the options by which only some of the model is in it: "vocab", "digits".
+    """
     vocabulary = checkpoint.vocabulary
     sizes = dimensions(
         checkpoint.config,
@@ -188,7 +204,15 @@ def plan_for(
         ranges=len(tables.unicode_classes()[0]),
     )
     shapes = None if steps is None else {name: (*step.values.shape, step.before) for name, step in steps.items()}
-    plan = make_plan(load_templates(), checkpoint.config, sizes, checks=shapes, exercises=exercises, solution=solution)
+    plan = make_plan(
+        load_templates(),
+        checkpoint.config,
+        sizes,
+        checks=shapes,
+        exercises=exercises,
+        solution=solution,
+        only=kept,
+    )
     _check_parameters(plan, checkpoint)
     return plan
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from gpt2xl.errors import EngineError, ModelError, NameNotFound, PromptError, WorkbookError
 from gpt2xl.model.checkpoint import Checkpoint, load_checkpoint
+from gpt2xl.model.reduced import reduced
+from gpt2xl.model.steps import Steps
+from gpt2xl.verdict import Comparison, Step, Verdict
 from gpt2xl.workbook import Workbook
 
 Engine = Literal["python", "libreoffice", "ironcalc"]
@@ -27,72 +30,6 @@ ENGINES: tuple[Engine, ...] = ("python", "libreoffice", "ironcalc")
 REFERENCES: tuple[Reference, ...] = ("torch", "numpy")
 # Parameters are written as the shortest decimals of float32, which differ from the float32 in the ninth digit.
 TOLERANCE = 1e-6
-
-
-@dataclass(frozen=True)
-class Step:
-    """One compared step: its shape, the largest absolute difference, and whether that is within tolerance.
-
-    A step is within tolerance where the difference is at most the tolerance times the reference's largest absolute
-    value, or times 1 if that is smaller: residual streams hold numbers in the thousands.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    max_abs_diff: float
-    ok: bool
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One prompt: its tokens, both next tokens, all steps in order, and the first that diverges.
-
-    `blank` are steps that a student copy leaves to its reader and that nobody has filled in yet.
-    """
-
-    prompt: str
-    token_ids: list[int]
-    next_token_id: int | None
-    reference_next_token_id: int
-    steps: list[Step] = field(default_factory=list)
-    first_divergence: str | None = None
-    blank: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        return self.first_divergence is None and self.next_token_id == self.reference_next_token_id
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """All prompts of a check."""
-
-    engine: str
-    reference: str
-    prompts: list[Comparison]
-
-    @property
-    def ok(self) -> bool:
-        return all(prompt.ok for prompt in self.prompts)
-
-    def as_json(self) -> dict[str, Any]:
-        """As `check --json` prints it."""
-        return {
-            "ok": self.ok,
-            "engine": self.engine,
-            "reference": self.reference,
-            "prompts": [_finite(asdict(prompt)) for prompt in self.prompts],
-        }
-
-
-def _finite(record: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity: a step that holds no numbers has null for its difference."""
-    if not record["blank"]:
-        del record["blank"]
-    for step in record["steps"]:
-        if not np.isfinite(step["max_abs_diff"]):
-            step["max_abs_diff"] = None
-    return record
 
 
 class Calculator(Protocol):
@@ -116,22 +53,50 @@ def check(
 ) -> Verdict:
     """Compare every named step of the workbook at `path` with the reference, for each prompt (the file's own if none).
 
-    `model` is the checkpoint, by default the one the workbook names. Raises `WorkbookError`, `ModelError`,
-    `PromptError` and `EngineError` where it cannot compare.
+    `model` is the checkpoint, by default the one the workbook names; of it the reference has what the workbook says it
+    kept (`build --vocab` and `--digits`). Raises `WorkbookError`, `ModelError`, `PromptError` and `EngineError` where
+    it cannot compare.
     """
     if engine not in ENGINES or reference not in REFERENCES:
         raise EngineError(f"there is no engine {engine!r} or no reference {reference!r}; see gpt2xl check --help")
     if not tolerance > 0:
         raise EngineError(f"the tolerance is {tolerance}; it is to be greater than 0")
     workbook = Workbook.open(path)
-    checkpoint = _checkpoint(workbook, model)
+    vocab, digits = _kept(workbook, "model.vocab"), _kept(workbook, "model.digits")
+    whole = reduced(_checkpoint(workbook, model), vocab, None)
+    checkpoint = reduced(whole, None, digits)
     steps = _reference(checkpoint, reference)
-    comparisons = []
+    compared = []
     with _calculator(workbook, Path(path), engine) as calculator:
         for prompt in prompts or [_text(workbook["prompt"])]:
             calculator.set("prompt", prompt)
-            comparisons.append(_compare(calculator, workbook, checkpoint, prompt, steps, tolerance))
+            compared.append(_compare(calculator, workbook, checkpoint, prompt, steps, tolerance))
+    comparisons = [comparison for comparison, _ in compared]
+    if digits is not None:
+        del steps  # the model once more would be too much for large ones
+        unrounded = _reference(whole, reference)
+        comparisons = [
+            _moved(comparison, values, unrounded.run(whole.vocabulary.encode(comparison.prompt)))
+            for comparison, values in compared
+        ]
     return Verdict(engine, reference, comparisons)
+
+
+def _kept(workbook: Workbook, name: str) -> int | None:
+    """The number in a cell that says what of the model was kept; None where all was."""
+    if name not in workbook:
+        return None
+    value = workbook[name]
+    return int(value) if isinstance(value, float) else None
+
+
+def _moved(comparison: Comparison, values: Steps, unrounded: Steps) -> Comparison:
+    """The same with how far `values`, the reference's with rounded parameters, are from those of the model itself."""
+    steps = [
+        replace(step, moved=float(np.max(np.abs(values[step.name] - unrounded[step.name]), initial=0.0)))
+        for step in comparison.steps
+    ]
+    return replace(comparison, steps=steps, unrounded_next_token_id=int(np.argmax(unrounded["logits"])))
 
 
 def _checkpoint(workbook: Workbook, model: str | Path | None) -> Checkpoint:
@@ -198,8 +163,8 @@ class _Own:
 
 def _compare(
     calculator: Calculator, workbook: Workbook, checkpoint: Checkpoint, prompt: str, reference: Any, tolerance: float
-) -> Comparison:
-    """One prompt through both."""
+) -> tuple[Comparison, Steps]:
+    """One prompt through both, and what the reference gives."""
     expected_ids = checkpoint.vocabulary.encode(prompt)
     state = calculator.get("state")[0][0]
     if isinstance(state, str) and state and not _is_error(state):
@@ -211,13 +176,13 @@ def _compare(
     values = reference.run(expected_ids)
     reference_next_token_id = int(np.argmax(values["logits"]))
     if token_ids != expected_ids or _numbers(calculator, "n_tokens")[0, 0] != len(expected_ids):
-        return Comparison(prompt, token_ids, next_token_id, reference_next_token_id, [], "token_ids")
+        return Comparison(prompt, token_ids, next_token_id, reference_next_token_id, [], "token_ids"), values
     missing = [name for name in values if name not in workbook]
     if missing:
         raise NameNotFound(f"{workbook.path.name} has no name `{missing[0]}`; build it again")
     steps = [_step(name, calculator, value, tolerance) for name, value in values.items()]
     diverged = [step.name for step in steps if not step.ok]
-    return Comparison(
+    comparison = Comparison(
         prompt=prompt,
         token_ids=token_ids,
         next_token_id=next_token_id,
@@ -226,6 +191,7 @@ def _compare(
         first_divergence=diverged[0] if diverged else None,
         blank=_blank(calculator, workbook),
     )
+    return comparison, values
 
 
 def _blank(calculator: Calculator, workbook: Workbook) -> list[str]:

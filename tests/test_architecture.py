@@ -29,7 +29,8 @@ ALLOWED = {
     "answer": {"errors", "formula", "workbook"},
     "surface": {"a1", "errors", "formula", "plan", "xlsx"},
     "convert": {"", "decimals", "errors", "a1", "formula", "lessons", "model", "plan", "surface", "tables", "xlsx"},
-    "verify": {"errors", "engines", "model", "workbook"},
+    "verdict": set(),
+    "verify": {"errors", "engines", "model", "verdict", "workbook"},
     "commands": {"", "errors", "answer", "audit", "convert", "explain", "shown", "verify", "workbook"},
     "": {"convert", "errors", "formula", "verify", "workbook"},
 }

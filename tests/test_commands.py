@@ -80,7 +80,7 @@ def test_help(option: str) -> None:
 
 def test_the_contracts_options_are_there() -> None:
     options = {
-        "build": "--output --model --max-tokens --max-chars --compression --refs --force --quiet",
+        "build": "--output --model --max-tokens --max-chars --vocab --digits --compression --refs --force --quiet",
         "run": "--prompt --set --get --top --json --save",
         "check": "--model --prompt --engine --reference --tolerance --json",
         "info": "--json",
@@ -172,6 +172,10 @@ def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
         ("abc", ["--max-chars", -5], ["--max-chars is -5"]),
         ("abc", ["--max-chars", 16_384], ["--max-chars is 16,384", "columns"]),
         ("a" * 40_000, [], ["40,000 characters", "a cell holds 32,767"]),
+        ("abc", ["--vocab", 0], ["--vocab is 0", "from 3", "to 3"]),
+        ("abc", ["--vocab", 2], ["--vocab is 2", "from 3", "to 3"]),
+        ("abc", ["--vocab", 5], ["--vocab is 5", "from 3", "to 3"]),
+        ("abc", ["--digits", 0], ["--digits is 0", "from 1 to 17"]),
         ("<|endoftext|>", [], ["<|endoftext|>", "no embedding"]),
     ],
 )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -112,8 +111,10 @@ class NumpyReference:
 
     def _logits(self, x: Array) -> Array:
         """[D] -> [V], a part of the head at a time: in float64 all of it would be twice the checkpoint."""
-        head = self._tensors["wte" if self.config.tied else "lm_head.weight"]  # [V, D]
-        return np.concatenate([head[row : row + 4096].astype(np.float64) @ x for row in range(0, len(head), 4096)])
+        head = "wte" if self.config.tied else "lm_head.weight"  # [V, D]
+        return np.concatenate(
+            [self._get(head, slice(row, row + 4096)) @ x for row in range(0, self.config.vocab_size, 4096)]
+        )
 
     def _layer_norm(self, x: Array, name: str) -> Array:
         return layer_norm(x, self._get(name + ".weight"), self._get(name + ".bias"), self.config.layer_norm_epsilon)
@@ -123,5 +124,5 @@ class NumpyReference:
             x @ self._get(name + ".weight") + self._get(name + ".bias")
         )  # [n, in] @ [in, out] -> [n, out]
 
-    def _get(self, name: str, rows: Any = slice(None)) -> Array:
-        return np.asarray(self._tensors[name][rows], dtype=np.float64)
+    def _get(self, name: str, rows: slice | list[int] = slice(None)) -> Array:
+        return np.asarray(self._tensors.rows(name, rows), dtype=np.float64)

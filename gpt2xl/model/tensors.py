@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gpt2xl.model.rounding import rounded
 
 Array = NDArray[Any]  # of float32 or float64
 
@@ -32,18 +34,24 @@ class Stored:
         """[a, b] -> [b, a], still a view."""
         return replace(self, shape=self.shape[::-1], raw=lambda: self.raw().T)
 
+    def first(self, rows: int) -> Stored:
+        """[a, ...] -> [rows, ...], still a view."""
+        return replace(self, shape=(rows, *self.shape[1:]), raw=lambda: self.raw()[:rows])
+
 
 class Tensors(Mapping[str, Array]):
     """Tensors by name as float32, or float64 where they are stored so: what the file says, digit for digit.
 
     Those of float32 and float64 are views of the mapped file. `shape(name)` is known without touching the numbers.
+    With `digits` all are float64 rounded to so many significant digits, each time that they are asked for.
     """
 
-    def __init__(self, entries: Mapping[str, Stored]) -> None:
+    def __init__(self, entries: Mapping[str, Stored], digits: int | None = None) -> None:
         self._entries = dict(entries)
+        self._digits = digits
 
     def __getitem__(self, name: str) -> Array:
-        return _widened(self._entries[name].raw())
+        return self._numbers(self._entries[name].raw())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -61,23 +69,36 @@ class Tensors(Mapping[str, Array]):
         return self._entries[name]
 
     def dtype(self, name: str) -> np.dtype[Any]:
-        """float64 where the numbers are stored so, else float32."""
-        return np.dtype(np.float64 if self._entries[name].raw().dtype == np.float64 else np.float32)
+        """float64 where the numbers are stored so or rounded, else float32."""
+        wide = self._digits is not None or self._entries[name].raw().dtype == np.float64
+        return np.dtype(np.float64 if wide else np.float32)
 
-    def rows(self, name: str, rows: slice) -> Array:
+    def rows(self, name: str, rows: slice | list[int]) -> Array:
         """Some rows of a tensor, without touching the others."""
-        return _widened(self._entries[name].raw()[rows])
+        return self._numbers(self._entries[name].raw()[rows])
 
     def pieces(self, name: str) -> Iterator[Array]:
         """All numbers of a tensor, in the order in which they are stored, a few at a time."""
         raw = self._entries[name].raw()
         flat = (raw.T if raw.flags.f_contiguous else raw).reshape(-1)
         for start in range(0, flat.size, _PIECE):
-            yield _widened(flat[start : start + _PIECE])
+            yield self._numbers(flat[start : start + _PIECE])
 
     def renamed(self, names: Mapping[str, str]) -> Tensors:
         """The tensors named by the keys of `names` under its values, in its order."""
-        return Tensors({new: self._entries[old] for old, new in names.items()})
+        return Tensors({new: self._entries[old] for old, new in names.items()}, self._digits)
+
+    def first_rows(self, names: Collection[str], count: int) -> Tensors:
+        """The same, but of the tensors in `names` only the first `count` rows."""
+        entries = {name: entry.first(count) if name in names else entry for name, entry in self._entries.items()}
+        return Tensors(entries, self._digits)
+
+    def rounded(self, digits: int) -> Tensors:
+        """The same numbers with `digits` significant digits."""
+        return Tensors(self._entries, digits)
+
+    def _numbers(self, raw: NDArray[Any]) -> Array:
+        return _widened(raw) if self._digits is None else rounded(_widened(raw), self._digits)
 
 
 def _widened(raw: NDArray[Any]) -> Array:

@@ -45,6 +45,16 @@ class TokenizerFiles:
     special: dict[str, int]
     tokenizer: Tokenizer
 
+    def first(self, count: int) -> TokenizerFiles:
+        """Only what has an id below `count`: tokens, the merges that make them, added tokens."""
+        vocab = {token: id_ for token, id_ in self.vocab.items() if id_ < count}
+        merges = [(left, right) for left, right in self.merges if left + right in vocab]
+        tokenizer = _tokenizer(vocab, merges)
+        added = self.tokenizer.get_added_tokens_decoder()
+        tokenizer.add_tokens([added[id_] for id_ in sorted(added) if id_ < count])
+        special = {text: id_ for text, id_ in self.special.items() if id_ < count}
+        return TokenizerFiles(vocab, merges, special, tokenizer)
+
 
 def read_tokenizer(folder: Path) -> TokenizerFiles:
     """Read the tokenizer of `folder`; raises `ModelError` where there is none or it cannot be used."""
@@ -62,15 +72,21 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
         vocab, merges = _from_pair(folder)
     _check(vocab, merges, folder)
     try:
-        tokenizer = Tokenizer(BPE(vocab=vocab, merges=merges))
+        tokenizer = _tokenizer(vocab, merges)
     except Exception as error:
         raise ModelError(
             f"the vocabulary in {folder} cannot be used ({first_line(error)}); fetch the tokenizer's files again"
         ) from None
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
     special = add_tokens(tokenizer, settings, full, plain, folder)
     return TokenizerFiles(vocab, merges, special, tokenizer)
+
+
+def _tokenizer(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Tokenizer:
+    """GPT-2's tokenizer without added tokens."""
+    tokenizer = Tokenizer(BPE(vocab=vocab, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
 
 
 def _is_plain(folder: Path, settings: Mapping[str, Any]) -> bool:

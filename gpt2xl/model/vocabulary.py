@@ -23,7 +23,7 @@ from typing import NamedTuple, Protocol
 from tokenizers import Tokenizer
 
 from gpt2xl.errors import PromptError
-from gpt2xl.model.tokenizer_files import read_tokenizer
+from gpt2xl.model.tokenizer_files import TokenizerFiles, read_tokenizer
 
 
 class Merge(NamedTuple):
@@ -65,7 +65,8 @@ class Vocabulary:
     this byte alone, -1 where there is none; `merges` are in rank order, each pair once; `special` maps texts
     that are found before anything else to their ids. `base_size` is the number of ids without added tokens:
     ids of `special` from there on may lie beyond the model's embedding (three letters and no merges get
-    `<|endoftext|>` as id 3), and a prompt that uses one cannot be computed by any program.
+    `<|endoftext|>` as id 3), and a prompt that uses one cannot be computed by any program. `files` are what it was read
+    from, None for a vocabulary of characters.
     """
 
     tokens: list[bytes]
@@ -74,6 +75,7 @@ class Vocabulary:
     special: dict[str, int]
     base_size: int
     coder: Coder
+    files: TokenizerFiles | None = None
 
     @classmethod
     def from_folder(cls, folder: Path) -> Vocabulary:
@@ -82,7 +84,11 @@ class Vocabulary:
         Raises `ModelError` where there is none, where it is damaged, and, by name, for every setting that
         formulas do not express: another pre-tokenizer, a normalizer, dropout and so on.
         """
-        files = read_tokenizer(folder)
+        return cls.from_files(read_tokenizer(folder))
+
+    @classmethod
+    def from_files(cls, files: TokenizerFiles) -> Vocabulary:
+        """The vocabulary of tokenizer files that have been read."""
         ids = files.vocab
         size = max([*ids.values(), *files.special.values()], default=-1) + 1
         tokens = [b""] * size
@@ -103,6 +109,7 @@ class Vocabulary:
             special=files.special,
             base_size=max(ids.values(), default=-1) + 1,
             coder=_BytePairs(files.tokenizer),
+            files=files,
         )
 
     @property

@@ -120,3 +120,9 @@ class Plan:
     def steps(self) -> list[Item]:
         """All steps in the order of evaluation."""
         return [item for sheet in self.sheets for item in sheet.items if item.kind == "step"]
+
+    def formula_rects(self) -> list[Rect]:
+        """Where formulas stand, those of labels included."""
+        rects = [formula.rect for step in self.steps() for formula in step.formulas]
+        labels = [label.rect for sheet in self.sheets for label in sheet.labels if label.kind in ("formula", "mark")]
+        return rects + labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -37,12 +37,14 @@ def make_plan(
     checks: Mapping[str, tuple[int, ...]] | None = None,
     exercises: Sequence[str] = (),
     solution: bool = False,
+    only: Collection[str] = (),
 ) -> Plan:
     """The plan of a workbook for a model of `config` with `sizes` (see `dimensions.dimensions`).
 
     `checks` are the steps that a reference has, with its rows, its columns and the rows before them; without it the
     sheets are left out that the model computes without, and all charts and words of forms. `exercises` are the steps
-    that a student fills in: their formulas are left out, or only marked where a `solution` is asked for.
+    that a student fills in: their formulas are left out, or only marked where a `solution` is asked for. Entries with
+    `only` are there where it is in `only`, those with "untied" where the configuration has an `lm_head.weight`.
 
     Raises `TemplateError` for a template that does not fit the configuration, `LimitError` where a sheet would exceed
     Excel's rows or columns.
@@ -52,7 +54,8 @@ def make_plan(
     if checks is None:
         sheets = [replace(sheet, charts=(), texts=()) for sheet in sheets if not sheet.surface]
     document = replace(document, sheets=tuple(sheets))
-    return _Planner(document, config, sizes, checks or {}, exercises, solution).plan()
+    only = {*only, *([] if config.tied else ["untied"])}
+    return _Planner(document, config, sizes, checks or {}, exercises, solution, only).plan()
 
 
 @dataclass
@@ -74,6 +77,7 @@ class _Planner:
         checks: Mapping[str, tuple[int, ...]],
         exercises: Sequence[str],
         solution: bool,
+        only: Collection[str],
     ) -> None:
         self.document = document
         self.config = config
@@ -86,6 +90,7 @@ class _Planner:
         self.exercises = [words for words in self.checks if words["step"] in exercises]
         self.marks = {words["step"]: number for number, words in enumerate(self.exercises, start=1)}
         self.solution = solution
+        self.only = only
         self.names: dict[str, Place] = {}
         self.defined: set[str] = set()  # by the entries up to the one at hand
 
@@ -145,7 +150,7 @@ class _Planner:
 
     def _entries(self, template: SheetTemplate, words: Mapping[str, str]) -> Iterator[tuple[Entry, Mapping[str, str]]]:
         """The entries, those that follow each other with `repeat = "head"` once together for each head."""
-        entries = [entry for entry in template.entries if entry.only != "untied" or not self.config.tied]
+        entries = [entry for entry in template.entries if entry.only is None or entry.only in self.only]
         heads = [{"j": str(head)} for head in range(self.config.n_head)]
         for repeat, run in groupby(entries, key=lambda entry: entry.repeat):
             together = list(run)

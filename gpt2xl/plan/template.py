@@ -94,6 +94,7 @@ _ENTRY_KEYS: dict[str, dict[str, type]] = {
         "cell": str,
         "style": str,
         "repeat": str,
+        "only": str,
     },
     "parameter": {"name": str, "title": str, "note": str, "shape": list, "only": str},
     "step": {
@@ -136,7 +137,7 @@ _ROLES = {"input": "input", "table": "parameter", "parameter": "parameter"}
 _CHOICES = {
     "layout": ("form", "columns", "blocks"),
     "group": ("front", "model", "guide", "tables", "weights"),
-    "only": ("untied", "exercise"),
+    "only": ("untied", "exercise", "vocab", "digits"),
     "per": ("block", "check", "exercise"),
     "numbers": ("decimal", "integer"),
     "role": ("activation", "intermediate", "output"),
