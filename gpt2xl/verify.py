@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from gpt2xl.errors import EngineError, ModelError, NameNotFound, PromptError, WorkbookError
 from gpt2xl.model.checkpoint import Checkpoint, load_checkpoint
 from gpt2xl.model.reduced import reduced
-from gpt2xl.model.steps import Steps
+from gpt2xl.model.reference import NumpyReference, TorchReference, require_torch
+from gpt2xl.model.steps import Steps, step_names
 from gpt2xl.verdict import Comparison, Step, Verdict
 from gpt2xl.workbook import Workbook
 
@@ -61,25 +62,50 @@ def check(
         raise EngineError(f"there is no engine {engine!r} or no reference {reference!r}; see gpt2xl check --help")
     if not tolerance > 0:
         raise EngineError(f"the tolerance is {tolerance}; it is to be greater than 0")
-    workbook = Workbook.open(path)
-    vocab, digits = _kept(workbook, "model.vocab"), _kept(workbook, "model.digits")
-    whole = reduced(_checkpoint(workbook, model), vocab, None)
-    checkpoint = reduced(whole, None, digits)
+    if reference == "torch":
+        require_torch()  # before half a minute of work
+    whole, checkpoint, answers = _computed(Path(path), model, prompts, engine)
+    # The workbook's numbers and the reference's are never held at the same time: a large model has a gigabyte of each.
     steps = _reference(checkpoint, reference)
-    compared = []
-    with _calculator(workbook, Path(path), engine) as calculator:
-        for prompt in prompts or [_text(workbook["prompt"])]:
-            calculator.set("prompt", prompt)
-            compared.append(_compare(calculator, workbook, checkpoint, prompt, steps, tolerance))
+    compared = [_compare(answer, steps.run(answer.expected_ids), tolerance) for answer in answers]
     comparisons = [comparison for comparison, _ in compared]
-    if digits is not None:
-        del steps  # the model once more would be too much for large ones
+    if checkpoint is not whole:
+        del steps
         unrounded = _reference(whole, reference)
         comparisons = [
             _moved(comparison, values, unrounded.run(whole.vocabulary.encode(comparison.prompt)))
             for comparison, values in compared
         ]
     return Verdict(engine, reference, comparisons)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the workbook computed for one prompt, by name, and what of a student copy is blank."""
+
+    prompt: str
+    expected_ids: list[int]
+    token_ids: list[int]
+    n_tokens: float
+    next_token_id: int | None
+    steps: dict[str, Floats]
+    blank: list[str]
+
+
+def _computed(
+    path: Path, model: str | Path | None, prompts: Sequence[str], engine: Engine
+) -> tuple[Checkpoint, Checkpoint, list[Answer]]:
+    """The workbook's model, the same as it was kept in the workbook, and the workbook's answers."""
+    workbook = Workbook.open(path)
+    vocab, digits = _kept(workbook, "model.vocab"), _kept(workbook, "model.digits")
+    whole = reduced(_checkpoint(workbook, model), vocab, None)
+    checkpoint = whole if digits is None else reduced(whole, None, digits)
+    with _calculator(workbook, path, engine) as calculator:
+        answers = []
+        for prompt in prompts or [_text(workbook["prompt"])]:
+            calculator.set("prompt", prompt)
+            answers.append(_answer(calculator, workbook, checkpoint, prompt))
+    return whole, checkpoint, answers
 
 
 def _kept(workbook: Workbook, name: str) -> int | None:
@@ -120,8 +146,6 @@ def _checkpoint(workbook: Workbook, model: str | Path | None) -> Checkpoint:
 
 
 def _reference(checkpoint: Checkpoint, reference: Reference) -> Any:
-    from gpt2xl.model.reference import NumpyReference, TorchReference
-
     return TorchReference(checkpoint) if reference == "torch" else NumpyReference(checkpoint)
 
 
@@ -161,37 +185,38 @@ class _Own:
         return array.num
 
 
-def _compare(
-    calculator: Calculator, workbook: Workbook, checkpoint: Checkpoint, prompt: str, reference: Any, tolerance: float
-) -> tuple[Comparison, Steps]:
-    """One prompt through both, and what the reference gives."""
+def _answer(calculator: Calculator, workbook: Workbook, checkpoint: Checkpoint, prompt: str) -> Answer:
+    """What the workbook makes of a prompt."""
     expected_ids = checkpoint.vocabulary.encode(prompt)
     state = calculator.get("state")[0][0]
     if isinstance(state, str) and state and not _is_error(state):
         raise PromptError(f"the workbook cannot answer {prompt!r}: {state}")
-    found = calculator.get("next_token_id")[0][0]
-    next_token_id = int(found) if isinstance(found, float | int) else None
-    token_ids = [int(number) for number in _numbers(calculator, "token_ids")[:, 0] if np.isfinite(number)]
-    token_ids = token_ids[: len(expected_ids)]
-    values = reference.run(expected_ids)
-    reference_next_token_id = int(np.argmax(values["logits"]))
-    if token_ids != expected_ids or _numbers(calculator, "n_tokens")[0, 0] != len(expected_ids):
-        return Comparison(prompt, token_ids, next_token_id, reference_next_token_id, [], "token_ids"), values
-    missing = [name for name in values if name not in workbook]
+    names = step_names(checkpoint.config)
+    missing = [name for name in names if name not in workbook]
     if missing:
         raise NameNotFound(f"{workbook.path.name} has no name `{missing[0]}`; build it again")
-    steps = [_step(name, calculator, value, tolerance) for name, value in values.items()]
-    diverged = [step.name for step in steps if not step.ok]
-    comparison = Comparison(
+    found = calculator.get("next_token_id")[0][0]
+    token_ids = [int(number) for number in _numbers(calculator, "token_ids")[:, 0] if np.isfinite(number)]
+    return Answer(
         prompt=prompt,
-        token_ids=token_ids,
-        next_token_id=next_token_id,
-        reference_next_token_id=reference_next_token_id,
-        steps=steps,
-        first_divergence=diverged[0] if diverged else None,
+        expected_ids=expected_ids,
+        token_ids=token_ids[: len(expected_ids)],
+        n_tokens=float(_numbers(calculator, "n_tokens")[0, 0]),
+        next_token_id=int(found) if isinstance(found, float | int) else None,
+        steps={name: _numbers(calculator, name) for name in names},
         blank=_blank(calculator, workbook),
     )
-    return comparison, values
+
+
+def _compare(answer: Answer, values: Steps, tolerance: float) -> tuple[Comparison, Steps]:
+    """One answer beside `values`, the reference's."""
+    reference_next_token_id = int(np.argmax(values["logits"]))
+    found = (answer.prompt, answer.token_ids, answer.next_token_id, reference_next_token_id)
+    if answer.token_ids != answer.expected_ids or answer.n_tokens != len(answer.expected_ids):
+        return Comparison(*found, [], "token_ids"), values
+    steps = [_step(name, answer.steps[name], value, tolerance) for name, value in values.items()]
+    diverged = [step.name for step in steps if not step.ok]
+    return Comparison(*found, steps, diverged[0] if diverged else None, blank=answer.blank), values
 
 
 def _blank(calculator: Calculator, workbook: Workbook) -> list[str]:
@@ -202,12 +227,11 @@ def _blank(calculator: Calculator, workbook: Workbook) -> list[str]:
     return [name for name in names if all(cell is None or cell == "" for row in calculator.get(name) for cell in row)]
 
 
-def _step(name: str, calculator: Calculator, expected: Floats, tolerance: float) -> Step:
+def _step(name: str, computed: Floats, expected: Floats, tolerance: float) -> Step:
     """Compare the rows (and, for scores and patterns, columns) that the prompt fills; the rest is padding.
 
     A cell that holds no number differs infinitely.
     """
-    computed = _numbers(calculator, name)
     filled = (slice(None), 0) if expected.ndim == 1 else (slice(expected.shape[0]), slice(expected.shape[1]))
     computed = computed[filled]
     if computed.shape != expected.shape:

@@ -23,6 +23,7 @@ The names are TransformerLens' (transformer_block.py) where it has one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -43,6 +44,20 @@ class Reference(Protocol):
         """All steps for `token_ids` in the order of computation; raises `PromptError` for ids that do not fit."""
 
 
+def require_torch() -> None:
+    """Raise `EngineError` where torch or transformers is not installed, without importing them."""
+    for name in ("torch", "transformers"):
+        if find_spec(name) is None:
+            raise _missing(f"there is no {name}")
+
+
+def _missing(why: str) -> EngineError:
+    return EngineError(
+        f"the PyTorch reference needs torch and transformers ({why}); "
+        f"`pip install gpt2xl[torch]`, or take the numpy reference"
+    )
+
+
 class TorchReference:
     """transformers' GPT2LMHeadModel in float64, with eager attention.
 
@@ -55,10 +70,7 @@ class TorchReference:
             import torch
             from transformers import GPT2Config, GPT2LMHeadModel
         except ImportError as error:
-            raise EngineError(
-                f"the PyTorch reference needs torch and transformers ({error}); "
-                f"`pip install gpt2xl[torch]`, or take the numpy reference"
-            ) from None
+            raise _missing(str(error)) from None
         self.config = checkpoint.config
         self._torch = torch
         settings = GPT2Config(**_transformers_settings(self.config))
