@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,16 +9,14 @@ import numpy as np
 from gpt2xl.a1 import BLANK, Rect
 from gpt2xl.errors import FormulaError, FormulaSyntaxError, NameNotFound, WorkbookError
 from gpt2xl.formula import functions  # noqa: F401 - fills the table of functions
-from gpt2xl.formula.graph import Graph, rectangles
+from gpt2xl.formula.formulas import Formulas, text_at
+from gpt2xl.formula.graph import Graph
 from gpt2xl.formula.grid import Grid
-from gpt2xl.formula.lexer import outline, relative_key, tokenize
 from gpt2xl.formula.names import Names
 from gpt2xl.formula.parser import parse
-from gpt2xl.formula.precedents import readings
-from gpt2xl.formula.printer import unparse
 from gpt2xl.formula.subtotals import Uncounted
-from gpt2xl.formula.tree import Missing, Name, Node, Reference, moved
-from gpt2xl.formula.unit import Block, Group
+from gpt2xl.formula.tree import Name, Node, Reference
+from gpt2xl.formula.unit import Block
 from gpt2xl.formula.values import Array, TextPool
 
 if TYPE_CHECKING:
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 
     from gpt2xl.formula.structured import Table
 
-_MODES = ("cell", "array", "fill")
 _SWEEP = 1 << 20
 EPOCH_1904 = 1462  # 1 January 1904 in days from 1900
 
@@ -51,9 +47,7 @@ class Book:
         self._grids: dict[str, Grid] = {}
         self._names = Names()
         self._uncounted = Uncounted()
-        self._blocks: dict[tuple[str, int, int], Block] = {}  # by sheet and first cell
-        self._keys: set[tuple[str, ...]] = set()
-        self._outlines: dict[str, tuple[str, ...]] = {}
+        self._formulas = Formulas(self._names)
         self._graph: Graph | None = None
         self._planned_for = (1, 1)
         self._sweep_at = _SWEEP
@@ -89,7 +83,7 @@ class Book:
 
     def uncounted(self, sheet: str, rect: Rect, *, hidden: bool) -> NDArray[np.bool_] | None:
         """The cells that a SUBTOTAL leaves out; None where it counts all."""
-        return self._uncounted.mask(self._blocks.values(), sheet, rect, hidden=hidden)
+        return self._uncounted.mask(self._formulas, sheet, rect, hidden=hidden)
 
     def used(self) -> tuple[int, int]:
         """The last row and the last column in use on any sheet."""
@@ -112,7 +106,7 @@ class Book:
 
     def name_tree(self, name: str, sheet: str) -> Node | None:
         """What a name means on a sheet: the sheet's own definition, else the book's."""
-        return self._names.tree(name, sheet)
+        return self._names.name_tree(name, sheet)
 
     def resolve(self, ref: str) -> tuple[str, Rect]:
         """ "Sheet!A1:B2", a defined name that is a plain reference, or a reference on the first sheet."""
@@ -141,61 +135,27 @@ class Book:
         an ordinary formula written for the first cell and copied over the rectangle.
         Raises `FormulaSyntaxError` for a text that is no formula.
         """
-        if mode not in _MODES:
-            raise ValueError(f"mode is one of {', '.join(_MODES)}")
-        if mode == "cell" and rect.size != 1:
-            raise ValueError("an ordinary formula stands in one cell")
         grid = self.sheet(sheet_name)
-        key = None
-        if mode == "cell":
-            key = self._key(grid.name, text.removeprefix("="), rect.top, rect.left)
-        else:
-            parse(text)
+        self._formulas.add(grid.name, rect, text, mode)
         grid.fill(rect)
-        self._blocks[grid.name, rect.top, rect.left] = Block(grid.name, rect, text, mode, rect.top, rect.left, key)
         self._forget()
 
     def add_unreadable(self, sheet_name: str, rect: Rect, error: FormulaSyntaxError) -> None:
         """Put a formula into cells that could not be read: what depends on it raises `error`."""
         grid = self.sheet(sheet_name)
         grid.fill(rect)
-        block = Block(grid.name, rect, error.text, "array", rect.top, rect.left, error=error)
-        self._blocks[grid.name, rect.top, rect.left] = block
+        self._formulas.add_unreadable(grid.name, rect, error)
         self._forget()
-
-    def _key(self, sheet: str, text: str, row: int, column: int) -> tuple[str, ...]:
-        """What copies of one relative formula share; each of them is parsed once."""
-        if "[" in text:
-            parse(text)
-            return (*relative_key(tokenize(text), row, column), *self._names.row_key(sheet, row))
-        drawn = outline(text, row, column)
-        known = self._outlines.get(drawn) if drawn is not None else None
-        if known is not None:
-            return known
-        key = relative_key(tokenize(text), row, column)
-        if key not in self._keys:
-            parse(text)
-            self._keys.add(key)
-        if drawn is not None:
-            self._outlines[drawn] = key
-        return key
 
     def formulas(self) -> Iterator[tuple[str, Rect, str, str]]:
         """Every formula: its sheet, its cells, its text as for the first of them, its mode."""
-        for block in self._blocks.values():
-            rows, columns = block.rect.top - block.row, block.rect.left - block.column
-            text = block.text if not (rows or columns) else "=" + unparse(moved(parse(block.text), rows, columns))
-            yield block.sheet, block.rect, text, block.mode
+        for block in self._formulas:
+            yield block.sheet, block.rect, text_at(block, block.rect.top, block.rect.left), block.mode
 
     def formula_at(self, sheet: str, cell: Rect) -> tuple[str, str] | None:
         """The formula of one cell, its text as the cell has it, and its mode; None where there is none."""
         block = self.block_at(sheet, cell)
-        if block is None:
-            return None
-        rows, columns = cell.top - block.row, cell.left - block.column
-        if block.mode == "array" or not (rows or columns):
-            return block.text, block.mode
-        return "=" + unparse(moved(parse(block.text), rows, columns)), block.mode
+        return None if block is None else (text_at(block, cell.top, cell.left), block.mode)
 
     def block_at(self, sheet: str, cell: Rect) -> Block | None:
         """The formula that gives a cell its value."""
@@ -205,29 +165,14 @@ class Book:
 
     def tree_of(self, block: Block) -> Node:
         """A formula's tree, its tables as plain references; raises `FormulaSyntaxError` for what is no formula."""
-        return self._names.formula(block.text, block.row)
+        return self._formulas.tree(block)
 
     def remove_formulas(self, sheet: str, rect: Rect) -> None:
         """Take away the formulas of a rectangle, as typing over them does; part of an array cannot be changed."""
-        key = self.sheet(sheet).name
-        kept: list[Block] = []
-        hit = False
-        for block in self._blocks.values():
-            if block.sheet != key or not block.rect.intersects(rect):
-                kept.append(block)
-                continue
-            if block.mode == "array" and not rect.contains(block.rect):
-                raise FormulaError(
-                    f"{key}!{rect} is part of the array formula in {block.rect}, which only changes whole"
-                )
-            hit = True
-            kept.extend(
-                Block(block.sheet, part, block.text, block.mode, block.row, block.column, block.key, block.stale)
-                for part in block.rect.without(rect)
-            )
-        if hit:
+        name = self.sheet(sheet).name
+        self._remember()
+        if self._formulas.remove(name, rect):
             self._forget()
-            self._blocks = {(block.sheet, block.rect.top, block.rect.left): block for block in kept}
 
     # Values.
 
@@ -260,7 +205,7 @@ class Book:
 
     def mark_fresh(self) -> None:
         """Take all stored values as right, as after loading them from a file; a formula without one stays stale."""
-        for block in self._blocks.values():
+        for block in self._formulas:
             kind = self.sheet(block.sheet).window(block.rect.top, block.rect.left, block.rect.bottom, block.rect.right)[
                 1
             ]
@@ -277,7 +222,7 @@ class Book:
     def graph(self) -> Graph:
         """The dependencies, built when first needed."""
         if self._graph is None:
-            graph = Graph(self._grouped())
+            graph = Graph(self._formulas.grouped())
             stale = []
             for number, unit in enumerate(graph.units):
                 unit.stale = False
@@ -289,46 +234,20 @@ class Book:
 
     def _forget(self) -> None:
         """Drop the graph, but remember which formulas are stale."""
+        self._remember()
         self._uncounted.forget()
-        if self._graph is None:
-            return
-        for unit in self._graph.units:
+        self._graph = None
+
+    def _remember(self) -> None:
+        """Note with the formulas which of them are stale."""
+        units = self._graph.units if self._graph is not None else ()
+        for unit in units:
             for block in unit.group.within(unit.rect):
                 block.stale = False
-        for unit in self._graph.units:
+        for unit in units:
             if unit.stale:
                 for block in unit.group.within(unit.rect):
                     block.stale = True
-        self._graph = None
-
-    def _grouped(self) -> list[Group]:
-        """The formulas as groups: adjacent cells with copies of one relative formula are one rectangle."""
-        groups: list[Group] = []
-        copies: dict[tuple[str, tuple[str, ...] | None], dict[Rect, Block]] = defaultdict(dict)
-        for block in self._blocks.values():
-            if block.mode == "cell":
-                copies[block.sheet, block.key][block.rect] = block
-            else:
-                groups.append(self._group([block], block.rect))
-        for blocks in copies.values():
-            for rect in rectangles(blocks):
-                cells = [rect.cell(row, column) for row in range(rect.height) for column in range(rect.width)]
-                groups.append(self._group([blocks[cell] for cell in cells], rect))
-        return groups
-
-    def _group(self, blocks: list[Block], rect: Rect) -> Group:
-        first = blocks[0]
-        if first.error is not None:
-            group = Group(blocks, first.sheet, rect, first.row, first.column, True, Missing())
-            group.error = first.error
-            return group
-        tree = self.tree_of(first)
-        group = Group(blocks, first.sheet, rect, first.row, first.column, first.mode == "array", tree)
-        try:
-            group.readings = readings(group.tree, self, first.sheet)
-        except FormulaError as error:
-            group.error = error  # a name that needs itself, or that is no formula
-        return group
 
     def fit(self, graph: Graph) -> None:
         """Let formulas over whole columns and rows reach as far as there are cells now; before anything is computed."""

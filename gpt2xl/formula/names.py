@@ -32,7 +32,7 @@ class Names:
         """A table, for structured references."""
         self._tables[table.name.lower()] = table
 
-    def tree(self, name: str, sheet: str) -> Node | None:
+    def name_tree(self, name: str, sheet: str) -> Node | None:
         """What a name means on a sheet: the sheet's own definition, else the book's.
 
         Raises `FormulaSyntaxError` where the definition is no formula.

@@ -146,7 +146,7 @@ def test_fills_equal_their_cells_one_by_one(book: tuple[list[list[Any]], list[tu
         else:
             alone.add_formula("S", rect, text, mode)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gpt2xl.formula.book.rectangles", list)  # no grouping
+        patch.setattr("gpt2xl.formula.formulas.rectangles", list)  # no grouping
         alone.graph()
     left, right = together.get("S", WHOLE), alone.get("S", WHOLE)
     assert left.equals(right), (left.tolist(), right.tolist())

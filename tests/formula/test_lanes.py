@@ -30,7 +30,7 @@ def test_lanes_are_what_cells_are(monkeypatch: pytest.MonkeyPatch) -> None:
         for row in range(ROWS):
             alone.add_formula("Data", FILLED.cell(row, 0), "=" + unparse(moved(parse(text), row, 0)), "cell")
         with monkeypatch.context() as patch:
-            patch.setattr("gpt2xl.formula.book.rectangles", list)  # each by itself
+            patch.setattr("gpt2xl.formula.formulas.rectangles", list)  # each by itself
             alone.graph()
         one, other = together.get("Data", FILLED).tolist(), alone.get("Data", FILLED).tolist()
         if one != other:
