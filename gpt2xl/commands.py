@@ -5,16 +5,23 @@ from __future__ import annotations
 import functools
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import numpy as np
 
 from gpt2xl import __version__
 from gpt2xl.errors import Gpt2xlError
+
+if TYPE_CHECKING:
+    from gpt2xl.outlook import Outlook
 
 BOOK = click.argument("book", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -26,12 +33,30 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapped(*arguments: Any, **options: Any) -> Any:
         try:
-            return command(*arguments, **options)
+            with _cleaning_up():
+                return command(*arguments, **options)
         except Gpt2xlError as error:
             click.echo(f"gpt2xl: {error}", err=True)
             sys.exit(2)
 
     return wrapped
+
+
+@contextmanager
+def _cleaning_up() -> Iterator[None]:
+    """Being told to stop ends the command as an exception does, which leaves no half file behind."""
+    names = [signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
+    here = threading.current_thread() is threading.main_thread()  # Python lets no other thread set signals
+    before = {name: signal.signal(name, _stop) for name in names} if here else {}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def _stop(name: int, _: FrameType | None) -> NoReturn:
+    sys.exit(128 + name)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,18 +94,48 @@ def build(prompt: str, output: Path, blank: str | None, quiet: bool, **options: 
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when huggingface_hub is first needed
     from gpt2xl.convert import build as convert
 
-    steps = [name.strip() for name in (blank or "").split(",") if name.strip()]
-    built = convert(prompt, output, blank=steps, **options)
-    if not quiet:
+    options["blank"] = [name.strip() for name in (blank or "").split(",") if name.strip()]
+    if quiet:
+        convert(prompt, output, **options)
+        return
+    with _Progress() as shown:
+        built = convert(prompt, output, announce=shown.announce, progress=shown.advance, **options)
+        shown.finish()
+    click.echo(
+        f"{built.path}: {built.cells:,} cells, {built.formulas:,} of them formulas, {built.size / 1e6:.1f} MB\n"
+        + (
+            f"left blank: {', '.join(built.blank)}"
+            if built.blank
+            else f"{prompt!r} ({len(built.token_ids)} tokens) continues with {built.next_token!r}"
+        ),
+        err=True,
+    )
+
+
+class _Progress(ExitStack):
+    """On standard error: what will be made and, on a terminal, a bar with the time left while it is written."""
+
+    _cells = 0
+    _bar: Any = None
+
+    def announce(self, outlook: Outlook) -> None:
+        self._cells = outlook.cells
         click.echo(
-            f"{built.path}: {built.cells:,} cells, {built.formulas:,} of them formulas, {built.size / 1e6:.1f} MB\n"
-            + (
-                f"left blank: {', '.join(built.blank)}"
-                if built.blank
-                else f"{prompt!r} ({len(built.token_ids)} tokens) continues with {built.next_token!r}"
-            ),
+            f"about {outlook.cells:,} cells, {outlook.formulas:,} of them formulas, in {outlook.size / 1e6:,.1f} MB: "
+            f"{outlook.opens_in}",
             err=True,
         )
+
+    def advance(self, cells: int) -> None:
+        if not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            self._bar = self.enter_context(click.progressbar(length=self._cells, label="writing", file=sys.stderr))
+        self._bar.update(cells)
+
+    def finish(self) -> None:
+        if self._bar is not None:
+            self._bar.update(self._cells - self._bar.pos)  # what was announced is an estimate
 
 
 @main.command()

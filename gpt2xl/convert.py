@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -19,6 +19,7 @@ from gpt2xl.formula import Book
 from gpt2xl.model.checkpoint import Checkpoint, expected_shapes, load_checkpoint
 from gpt2xl.model.reduced import reduced
 from gpt2xl.model.tensors import Tensors
+from gpt2xl.outlook import FLOAT32_DIGITS, FLOAT64_DIGITS, Outlook, foresee
 from gpt2xl.plan.dimensions import Capacity, dimensions
 from gpt2xl.plan.exercise import USUAL, blanked
 from gpt2xl.plan.plan import Plan
@@ -87,13 +88,16 @@ def build(
     solution: bool = False,
     plain: bool = False,
     force: bool = False,
+    announce: Callable[[Outlook], None] = lambda _: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Built:
     """Write the workbook of `model` with `prompt` to `output`.
 
     `max_tokens` and `max_chars` say what later prompts may have; by default 16 tokens and 80 characters, or as many
     as `prompt` has. `vocab` keeps only the first so many tokens, `digits` rounds every parameter to so many
     significant digits; the workbook says both. `refs` writes cell references on the parameter sheets of large models
-    too.
+    too. `announce` is called once, before the work begins, with what will come of it; `progress` is called while the
+    file is written, with the number of cells written since.
 
     `exercise` leaves steps blank for a student to fill in, `blank` says which, and `solution` is the key to the same
     copy. `plain` leaves out everything that the model computes without.
@@ -115,6 +119,8 @@ def build(
     exercises = blanked(blank or USUAL, steps, load_templates()) if exercise and steps else []
     kept = {option: number for option, number in (("vocab", vocab), ("digits", digits)) if number is not None}
     plan = plan_for(checkpoint, capacity, steps, exercises, solution=solution, kept=kept)
+    decimals = digits or (FLOAT64_DIGITS if exact else FLOAT32_DIGITS)
+    announce(foresee(plan, compression, min(decimals, FLOAT64_DIGITS), references=exact or refs))
     parameters: dict[str, Array | Rows] = {
         name: np.atleast_2d(values).astype(np.float64) if exact else Parameter(checkpoint.tensors, name)
         for name, values in checkpoint.tensors.items()
@@ -148,7 +154,7 @@ def build(
     )
     bare = {sheet.name for sheet in plan.sheets if sheet.group == "weights"} if not (exact or refs) else set()
     references = blocks.keys() - bare
-    write_workbook(target, shell, blocks, references=references, compression=compression)
+    write_workbook(target, shell, blocks, references=references, compression=compression, progress=progress)
     answer = book.get(*book.resolve("next_token")).item()
     return Built(
         path=target,
@@ -192,7 +198,8 @@ def plan_for(
 ) -> Plan:
     """The plan of a checkpoint's workbook; `steps` are the reference's, None for a plain one.
 
-    `kept` are the options by which only some of the model is in it: "vocab", "digits".
+    `kept` are the options by which only some of the model is in it: "vocab", "digits". Raises `LimitError` where a
+    sheet would have too many rows or columns.
     """
     vocabulary = checkpoint.vocabulary
     sizes = dimensions(
@@ -204,15 +211,21 @@ def plan_for(
         ranges=len(tables.unicode_classes()[0]),
     )
     shapes = None if steps is None else {name: (*step.values.shape, step.before) for name, step in steps.items()}
-    plan = make_plan(
-        load_templates(),
-        checkpoint.config,
-        sizes,
-        checks=shapes,
-        exercises=exercises,
-        solution=solution,
-        only=kept,
-    )
+    try:
+        plan = make_plan(
+            load_templates(),
+            checkpoint.config,
+            sizes,
+            checks=shapes,
+            exercises=exercises,
+            solution=solution,
+            only=kept,
+        )
+    except LimitError as error:
+        raise LimitError(
+            f"{checkpoint.name!r} with n_embd {checkpoint.config.n_embd:,}, {sizes['K']:,} tokens and a prompt of up "
+            f"to {capacity.max_tokens:,} is too large: {error}; take a smaller model, --vocab or --max-tokens"
+        ) from None
     _check_parameters(plan, checkpoint)
     return plan
 

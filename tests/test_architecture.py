@@ -28,10 +28,14 @@ ALLOWED = {
     "explain": {"a1", "formula", "shown", "workbook"},
     "answer": {"errors", "formula", "workbook"},
     "surface": {"a1", "errors", "formula", "plan", "xlsx"},
-    "convert": {"", "decimals", "errors", "a1", "formula", "lessons", "model", "plan", "surface", "tables", "xlsx"},
+    "outlook": {"plan", "xlsx"},
+    "convert": {
+        *("", "decimals", "errors", "a1", "formula", "lessons", "model", "outlook", "plan", "surface", "tables"),
+        "xlsx",
+    },
     "verdict": set(),
     "verify": {"errors", "engines", "model", "verdict", "workbook"},
-    "commands": {"", "errors", "answer", "audit", "convert", "explain", "shown", "verify", "workbook"},
+    "commands": {"", "errors", "answer", "audit", "convert", "explain", "outlook", "shown", "verify", "workbook"},
     "": {"convert", "errors", "formula", "verify", "workbook"},
 }
 

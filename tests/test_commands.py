@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -106,7 +107,8 @@ def test_build_says_what_it_made(letters: Path, tmp_path: Path) -> None:
     result = invoke("build", "abca", "-o", path, "--model", letters, "--max-chars", 6)
     assert result.exit_code == 0
     assert result.stdout == ""
-    first, second = result.stderr.splitlines()
+    before, first, second = result.stderr.splitlines()
+    assert re.fullmatch(r"about [0-9,]+ cells, [0-9,]+ of them formulas, in [0-9.]+ MB: for Excel and Libre.*", before)
     assert first.startswith(f"{path}: ")
     assert first.endswith(" MB")
     assert "of them formulas" in first

@@ -10,7 +10,7 @@ from gpt2xl.xlsx.cells import CLOSE, BlockWriter
 from gpt2xl.xlsx.numbers import NumberRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gpt2xl.xlsx.block import Block
     from gpt2xl.xlsx.compress import Piece
@@ -23,11 +23,17 @@ _WIDE = 64
 _FILLED = 4
 
 
-def sheet_data(blocks: Sequence[Block], *, references: bool, row_attributes: Mapping[int, bytes]) -> Iterator[Piece]:
+def sheet_data(
+    blocks: Sequence[Block],
+    *,
+    references: bool,
+    row_attributes: Mapping[int, bytes],
+    progress: Callable[[int], None] = lambda _: None,
+) -> Iterator[Piece]:
     """The element sheetData in pieces; wide rows of plain numbers are not turned into text yet.
 
     Blocks may come in any order; raises `ValueError` where two overlap. `row_attributes` holds, for a row number, the
-    markup of its attributes besides r.
+    markup of its attributes besides r. `progress` hears of every piece that was taken, how many cells it had.
     """
     writers: list[BlockWriter] = []
     shared = 0
@@ -38,7 +44,7 @@ def sheet_data(blocks: Sequence[Block], *, references: bool, row_attributes: Map
     next_row = 1
     for top, bottom, active in _bands(writers):
         yield from _empty_rows(row_attributes, next_row, top)
-        yield from _band(top, bottom, active, row_attributes)
+        yield from _band(top, bottom, active, row_attributes, progress)
         next_row = bottom + 1
     yield from _empty_rows(row_attributes, next_row, None)
     yield b"</sheetData>"
@@ -76,13 +82,21 @@ def _bands(writers: list[BlockWriter]) -> Iterator[tuple[int, int, list[BlockWri
             yield top, end - 1, active
 
 
-def _band(top: int, bottom: int, active: list[BlockWriter], row_attributes: Mapping[int, bytes]) -> Iterator[Piece]:
+def _band(
+    top: int,
+    bottom: int,
+    active: list[BlockWriter],
+    row_attributes: Mapping[int, bytes],
+    progress: Callable[[int], None],
+) -> Iterator[Piece]:
     # Without references a row whose first cell is in column A needs no position, nor does a block after another.
     ends = [0] + [writer.block.rect.right for writer in active]
     follows = [writer.block.rect.left == end + 1 for writer, end in zip(active, ends, strict=False)]
     width = sum(writer.block.rect.width for writer in active)
     if active[-1].plain and active[-1].block.rect.width >= _WIDE:
-        yield from _wide_rows(top, bottom, active, follows, row_attributes)
+        for piece in _wide_rows(top, bottom, active, follows, row_attributes):
+            yield piece
+            progress(len(piece.opens) * width)
         return
     step = max(1, _CELLS_AT_A_TIME // width)
     for first in range(top, bottom + 1, step):
@@ -99,6 +113,7 @@ def _band(top: int, bottom: int, active: list[BlockWriter], row_attributes: Mapp
                 pieces.extend(cells)
                 pieces.append(b"</row>")
         yield b"".join(pieces)
+        progress(count * width)
 
 
 def _wide_rows(

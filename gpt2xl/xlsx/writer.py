@@ -23,7 +23,7 @@ from gpt2xl.xlsx.rows import sheet_data, used
 from gpt2xl.xlsx.text import utf16_length
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
     from openpyxl import Workbook
 
@@ -64,12 +64,14 @@ def write_workbook(
     *,
     references: bool | Container[str] = True,
     compression: Compression = "default",
+    progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Write `shell` with `sheets`' blocks as cells, to a file or to an open stream.
 
     What cells the shell itself has (those that carry hyperlinks or notes) give way to the blocks. `references`
-    says whether cells carry their r, or names the sheets where they do. A file appears under
-    its name only when it is complete; what was written to a stream before a failure stays there.
+    says whether cells carry their r, or names the sheets where they do. `progress` is called now and then with the
+    number of cells written since. A file appears under its name only when it is complete; what was written to a stream
+    before a failure stays there.
 
     Raises `LimitError` for what Excel cannot hold, `OutputError` where the target cannot be written, `ValueError`
     for blocks that overlap, numbers that are none, or sheets that the shell lacks.
@@ -79,10 +81,10 @@ def write_workbook(
         raise ValueError(f"the shell has no sheet {sorted(unknown)}")
     _check_limits(shell)
     if not isinstance(target, str | Path):
-        _write_package(target, shell, blocks, references, compression)
+        _write_package(target, shell, blocks, references, compression, progress)
         return
     with output_file(Path(target)) as stream:
-        _write_package(stream, shell, blocks, references, compression)
+        _write_package(stream, shell, blocks, references, compression, progress)
 
 
 def _write_package(
@@ -91,6 +93,7 @@ def _write_package(
     blocks: Mapping[str, list[Block]],
     references: bool | Container[str],
     compression: Compression,
+    progress: Callable[[int], None],
 ) -> None:
     written = io.BytesIO()
     shell.save(written)
@@ -106,7 +109,7 @@ def _write_package(
             if name in sheet_names:
                 title = sheet_names[name]
                 with_references = references if isinstance(references, bool) else title in references
-                _write_sheet(package, packer, name, data, blocks.get(title, []), with_references)
+                _write_sheet(package, packer, name, data, blocks.get(title, []), with_references, progress)
                 continue
             if name == "xl/workbook.xml":
                 data = _CALC.sub(_calculated, data)
@@ -120,7 +123,13 @@ def _write_package(
 
 
 def _write_sheet(
-    package: Archive, packer: Packer, name: str, shell_part: bytes, blocks: list[Block], references: bool
+    package: Archive,
+    packer: Packer,
+    name: str,
+    shell_part: bytes,
+    blocks: list[Block],
+    references: bool,
+    progress: Callable[[int], None],
 ) -> None:
     found = _SHEET_DATA.search(shell_part)
     if not found:
@@ -130,7 +139,7 @@ def _write_sheet(
     dimension = b'<dimension ref="%b"/>' % str(used(blocks) or "A1").encode()
     before = _DIMENSION.sub(dimension, before, count=1)
     large = sum(block.rect.size for block in blocks) * _BYTES_A_CELL > zipfile.ZIP64_LIMIT
-    cells = sheet_data(blocks, references=references, row_attributes=row_attributes)
+    cells = sheet_data(blocks, references=references, row_attributes=row_attributes, progress=progress)
     with package.part(entry(name), large=large) as part:
         for packed in packer.packed(chain([before], cells, [shell_part[found.end() :]])):
             part.add(packed)
