@@ -1,0 +1,186 @@
+"""Stopped at any moment and on a full disk: nothing under the final name, nothing half written, no thread left."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import pytest
+from click.testing import CliRunner
+
+import gpt2xl
+from gpt2xl.commands import main
+from gpt2xl.errors import OutputError
+
+ROOT = Path(__file__).parents[1]
+PROMPT = "The cat"
+
+# The program, sending itself a signal as soon as some cells are written.
+KILLED = """
+import os, signal, sys
+from gpt2xl import convert
+from gpt2xl.commands import main
+write = convert.write_workbook
+left = int(sys.argv.pop())
+
+def killed(*arguments, **options):
+    def progress(cells):
+        global left
+        left -= cells
+        if left < 0:
+            os.kill(os.getpid(), {signal})
+    write(*arguments, **options | {{"progress": progress}})
+
+convert.write_workbook = killed
+main()
+"""
+
+
+def killed(path: Path, name: str, cells: int) -> subprocess.CompletedProcess[str]:
+    code = KILLED.format(signal=int(getattr(signal, name)))
+    command = [sys.executable, "-c", code, "build", PROMPT, "-o", str(path), "--force", "--vocab", "256"]
+    return subprocess.run([*command, str(cells)], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+@pytest.mark.parametrize("cells", [0, 200_000])
+def test_stopped(name: str, cells: int, tmp_path: Path) -> None:
+    path = tmp_path / "book.xlsx"
+    path.write_bytes(b"a year of work")
+    done = killed(path, name, cells)
+    assert done.returncode == (1 if name == "SIGINT" else 128 + getattr(signal, name))
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"a year of work"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_killed_without_warning(tmp_path: Path) -> None:
+    """No program can tidy up after SIGKILL: the file that stays has another name, and the next build ignores it."""
+    path = tmp_path / "book.xlsx"
+    assert killed(path, "SIGKILL", 200_000).returncode == -signal.SIGKILL
+    assert not path.exists()
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".gpt2xl-")
+    assert left.suffix == ".tmp"
+    gpt2xl.build(PROMPT, path, vocab=256)
+    assert gpt2xl.Workbook.open(path).cached("prompt") == PROMPT
+    assert sorted(tmp_path.iterdir()) == [left, path]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_a_limit_on_files(tmp_path: Path) -> None:
+    """The operating system itself refuses to write more than 200,000 bytes."""
+    import resource
+
+    path = tmp_path / "book.xlsx"
+    done = subprocess.run(
+        [sys.executable, "cli.py", "build", PROMPT, "-o", str(path), "--quiet"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)),
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [f"gpt2xl: cannot write {path}: file too large"]
+    assert list(tmp_path.iterdir()) == []
+
+
+class FullDisk:
+    """A file on a disk with room for `room` bytes."""
+
+    def __init__(self, file: BinaryIO, room: int) -> None:
+        self._file, self._room = file, room
+
+    def write(self, data: bytes) -> int:
+        self._room -= len(data)
+        if self._room < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._file.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    def set_room(room: int) -> None:
+        opened = Path.open
+        monkeypatch.setattr(
+            Path,
+            "open",
+            lambda self, mode="r", *rest, **options: (
+                FullDisk(opened(self, mode), room) if mode == "xb" else opened(self, mode, *rest, **options)
+            ),
+        )
+
+    return set_room
+
+
+def threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith("deflate")}
+
+
+@pytest.mark.parametrize("room", [0, 100, 30_000, 1_000_000])
+def test_a_full_disk(room: int, full_disk: Callable[[int], None], tmp_path: Path) -> None:
+    path = tmp_path / "book.xlsx"
+    full_disk(room)
+    with pytest.raises(OutputError, match=f"^cannot write {path}: no space left on device$"):
+        gpt2xl.build(PROMPT, path)
+    assert list(tmp_path.iterdir()) == []
+    assert threads() == set()
+
+
+def test_a_full_disk_in_one_sentence(full_disk: Callable[[int], None], tmp_path: Path) -> None:
+    path = tmp_path / "book.xlsx"
+    full_disk(1000)
+    result = CliRunner().invoke(main, ["build", PROMPT, "-o", str(path), "--quiet"])
+    assert result.exit_code == 2
+    assert result.stderr == f"gpt2xl: cannot write {path}: no space left on device\n"
+
+
+def test_a_full_disk_while_saving(first: Path, full_disk: Callable[[int], None], tmp_path: Path) -> None:
+    workbook = gpt2xl.Workbook.open(first)
+    workbook["prompt"] = "A dog"
+    full_disk(50_000)
+    with pytest.raises(OutputError, match="no space left on device"):
+        workbook.save(tmp_path / "saved.xlsx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_end_with_the_exception(tmp_path: Path) -> None:
+    """Also where the interruption comes from the caller."""
+
+    class Enough(Exception):
+        pass
+
+    written = 0
+
+    def progress(cells: int) -> None:
+        nonlocal written
+        written += cells
+        if written > 200_000:
+            assert threads()
+            raise Enough
+
+    with pytest.raises(Enough):
+        gpt2xl.build(PROMPT, tmp_path / "book.xlsx", vocab=256, progress=progress)
+    assert threads() == set()
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
