@@ -72,7 +72,7 @@ class Doubles:
             fill(0, len(doubles))
         else:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                list(pool.map(lambda begin: fill(begin, begin + step), begins))
+                list(pool.map(lambda begin: fill(begin, min(begin + step, len(doubles))), begins))
         return doubles
 
 
