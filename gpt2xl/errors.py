@@ -73,9 +73,10 @@ class FormulaSyntaxError(FormulaError):
 
 
 class UnsupportedFunction(FormulaError):
-    """A function that the engine does not know.
+    """A function that the engine does not know, or a kind of reference that it does not follow.
 
-    ``function`` is its name in capitals; ``sheet`` and ``ref`` say where it stands, once that is known.
+    ``function`` is its name in capitals, or what the reference is; ``sheet`` and ``ref`` say where it stands, once
+    that is known.
     """
 
     def __init__(self, function: str, sheet: str | None = None, ref: str | None = None) -> None:
@@ -83,7 +84,8 @@ class UnsupportedFunction(FormulaError):
         self.sheet = sheet
         self.ref = ref
         where = f" in {sheet}!{ref}" if sheet is not None else ""
-        super().__init__(f"the function {function}{where} is not one that gpt2xl's engine computes")
+        what = f"function {function}" if function.isupper() and " " not in function else function
+        super().__init__(f"the {what}{where} is not one that gpt2xl's engine computes")
 
 
 class CircularReference(FormulaError):

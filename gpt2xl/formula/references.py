@@ -159,7 +159,7 @@ class References(ABC):
             node, *places = node.arguments
             indices = [self.compile(place, SCALAR).run for place in places]
         elif isinstance(node, Call):
-            raise UnsupportedFunction(f"a range that ends in {node.name}")
+            raise UnsupportedFunction(f"range that ends in {node.name}")
         found = self.static(node)
         if isinstance(found, ExcelError):
             return lambda: found
@@ -198,7 +198,7 @@ class References(ABC):
         if isinstance(node, ErrorValue):
             return node.error
         if not isinstance(node, Binary) or node.operator not in (":", " "):
-            raise UnsupportedFunction("a range whose ends are computed")
+            raise UnsupportedFunction("range whose ends are computed")
         one, other = self.static(node.left), self.static(node.right)
         if isinstance(one, ExcelError):
             return one

@@ -104,7 +104,7 @@ def _cells(node: TableReference, table: Table, row: int | None) -> Node:
     first, last = table.rows
     if "#this row" in node.parts:
         if row is None:
-            return Unsupported("a name with #This Row", node.text)
+            return Unsupported("name with #This Row", node.text)
         if not first <= row <= last:
             return ErrorValue(VALUE)
         return Reference(row, left, row, right, False, True, False, True, table.sheet)
