@@ -75,11 +75,13 @@ def test_two_side_by_side(grid: Grid) -> None:
     assert (grid.used_rows, grid.used_columns) == (6, 7)
 
 
-def test_nothing_writes_over_it(grid: Grid) -> None:
-    for rect in (PLACE, Rect(6, 4, 6, 4), Rect(1, 1, 9, 9)):
-        with pytest.raises(ValueError, match="held elsewhere"):
-            grid.put(rect, 5.0)
-    np.testing.assert_array_equal(grid.take(PLACE).num, VALUES)
+def test_a_write_copies_them_into_the_block(grid: Grid) -> None:
+    grid.put(Rect(6, 4, 6, 4), 5.0)
+    expected = VALUES.copy()
+    expected[6 - PLACE.top, 4 - PLACE.left] = 5.0
+    np.testing.assert_array_equal(grid.take(PLACE).num, expected)
+    grid.put(PLACE, 7.0)
+    np.testing.assert_array_equal(grid.take(PLACE).num, np.full(PLACE.shape, 7.0))
 
 
 def test_holding_makes_views_stale(grid: Grid) -> None:
