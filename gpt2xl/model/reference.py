@@ -47,7 +47,11 @@ class Reference(Protocol):
 def require_torch() -> None:
     """Raise `EngineError` where torch or transformers is not installed, without importing them."""
     for name in ("torch", "transformers"):
-        if find_spec(name) is None:
+        try:
+            found = find_spec(name)
+        except ImportError:
+            found = None
+        if found is None:
             raise _missing(f"there is no {name}")
 
 
