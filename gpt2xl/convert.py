@@ -122,8 +122,10 @@ def build(
     decimals = digits or (FLOAT64_DIGITS if exact else FLOAT32_DIGITS)
     announce(foresee(plan, compression, min(decimals, FLOAT64_DIGITS), references=exact or refs))
     parameters: dict[str, Array | Rows] = {
-        name: np.atleast_2d(values).astype(np.float64) if exact else Parameter(checkpoint.tensors, name)
-        for name, values in checkpoint.tensors.items()
+        name: np.atleast_2d(checkpoint.tensors[name]).astype(np.float64)
+        if exact
+        else Parameter(checkpoint.tensors, name)
+        for name in checkpoint.tensors
     }
     columns = tables.columns(checkpoint.vocabulary, plan.sizes["K"])
     if steps is not None:

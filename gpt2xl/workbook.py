@@ -12,6 +12,7 @@ from gpt2xl.a1 import Rect
 from gpt2xl.errors import FormulaSyntaxError, NameNotFound, WorkbookError
 from gpt2xl.formula import Array, Book, Grid, Table, parse, unparse
 from gpt2xl.formula.tree import moved
+from gpt2xl.formula.values import all_numbers
 from gpt2xl.xlsx import FormulaCell, Package, SheetData, open_package
 from gpt2xl.xlsx.store import ValueBlock
 
@@ -194,7 +195,7 @@ def _store(book: Book, sheet: str, data: SheetData, constant: Callable[[Rect], b
     grid = book.add_sheet(sheet, rows, columns)
     places = []
     for place, num, kind, text in data.blocks():
-        plain = not (kind if any(kind.strides) else kind[:1, :1]).any()
+        plain = all_numbers(kind)
         if plain and place.size >= _LARGE and constant(place):
             grid.hold(place, num)
         else:

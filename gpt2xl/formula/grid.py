@@ -13,7 +13,7 @@ import numpy as np
 
 from gpt2xl.a1 import BLANK, ERROR, MAX_COLUMNS, MAX_ROWS, TEXT, Rect
 from gpt2xl.errors import LimitError
-from gpt2xl.formula.values import NUM, Array, Bytes, Floats, TextPool
+from gpt2xl.formula.values import NUM, Array, Bytes, Floats, TextPool, all_numbers
 from gpt2xl.formula.window import Placement, Window
 
 _SMALL = 1 << 20  # cells that are always kept densely (8 MiB of numbers)
@@ -88,7 +88,7 @@ class Grid:
         """The stored values, a copy, rows x columns."""
         num, kind, live = self.window(rect.top, rect.left, rect.bottom, rect.right)
         num = num.copy() if live else num
-        if not kind.any():
+        if all_numbers(kind):
             return Array(num)
         kind = kind.copy() if live else kind
         text = None

@@ -69,6 +69,11 @@ class Source(Protocol):
         """Its numbers as one contiguous vector."""
 
 
+def all_numbers(kind: NDArray[Any]) -> bool:
+    """Whether cells of these kinds are plain numbers; one kind broadcast to millions of cells is looked at once."""
+    return not (kind if any(kind.strides) else kind[:1, :1]).any()
+
+
 class Value:
     """Cells during an evaluation, with three axes: lanes, rows, columns.
 

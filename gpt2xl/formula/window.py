@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from gpt2xl.a1 import Rect
-from gpt2xl.formula.values import Bytes, Floats, Value
+from gpt2xl.formula.values import Bytes, Floats, Value, all_numbers
 
 if TYPE_CHECKING:
     from weakref import WeakValueDictionary
@@ -116,7 +116,7 @@ class Window:
         num, kind, live = grid.window(bounding.top, bounding.left, bounding.bottom, bounding.right)
         self._version = grid.version if live else -1
         self._value = self._num = self._kind = None
-        numbers = not (kind if any(kind.strides) else kind[:1, :1]).any()
+        numbers = all_numbers(kind)
         shape = (place.rows, place.columns)
         if not place.varies:
             value = Value(num[np.newaxis], None if numbers else kind[np.newaxis], True, self if live else None)

@@ -44,9 +44,9 @@ class Archive:
         else:
             self._zip.fp = None  # neither a directory nor a warning for what is thrown away
 
-    def write(self, entry: zipfile.ZipInfo, data: bytes, level: int | None = None) -> None:
+    def write(self, entry: zipfile.ZipInfo, data: bytes) -> None:
         """A whole entry, deflated here."""
-        self._zip.writestr(entry, data, zipfile.ZIP_DEFLATED, level)
+        self._zip.writestr(entry, data, zipfile.ZIP_DEFLATED)
 
     @contextmanager
     def part(self, entry: zipfile.ZipInfo, *, large: bool) -> Iterator[Part]:
