@@ -5,12 +5,14 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpt2xl.a1 import Rect, cell_name
-from gpt2xl.formula import Book, ExcelError
+from gpt2xl.formula import Book, ExcelError, parse, unparse
+from gpt2xl.formula.tree import moved
 
 ROWS, COLUMNS = 6, 4  # inputs
 WIDTH = 8  # columns of formulas, to the right of the inputs
@@ -150,3 +152,27 @@ def test_fills_equal_their_cells_one_by_one(book: tuple[list[list[Any]], list[tu
         alone.graph()
     left, right = together.get("S", WHOLE), alone.get("S", WHOLE)
     assert left.equals(right), (left.tolist(), right.tolist())
+
+
+@pytest.mark.parametrize("area", ["A1:L1", "A1:A12", "A1:G9", "$A$1:A12", "$A1:L1"])
+@pytest.mark.parametrize(
+    "formula",
+    ["SUM(#)", "SUMPRODUCT(#,#)", "SUMPRODUCT(#)", "SUMSQ(#)", "AVERAGE(#)", "VARP(#)", "STDEV(#)", "SUM(#*#)"],
+)
+def test_the_order_of_adding_is_the_same_in_a_fill_and_in_a_cell(formula: str, area: str) -> None:
+    """Ranges long enough for numpy to add in several ways: down a column of formulas, along a row, and one by one."""
+    numbers = np.random.default_rng(5).standard_normal((30, 24)) * 10.0 ** np.arange(24)
+    text = "=" + formula.replace("#", area)
+    for shape in ((15, 1), (1, 12)):
+        fill = Rect.of(1, 30, *shape)
+        together, alone = Book(), Book()
+        for book in (together, alone):
+            book.add_sheet("S").put(Rect.of(1, 1, *numbers.shape), numbers)
+        together.add_formula("S", fill, text, "fill")
+        for down in range(shape[0]):
+            for right in range(shape[1]):
+                alone.add_formula("S", fill.cell(down, right), f"={unparse(moved(parse(text), down, right))}", "cell")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("gpt2xl.formula.formulas.rectangles", list)  # no grouping
+            alone.graph()
+        assert together.get("S", fill).equals(alone.get("S", fill))

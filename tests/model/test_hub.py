@@ -51,6 +51,8 @@ def python(hub: Hub, home: Path, *arguments: str, **environment: str) -> subproc
     """Another Python whose hub is `hub` and whose cache lies in `home`."""
     kept = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
     settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "PYTHONPATH": str(ROOT), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    # Whoever runs the tests may have switched bars off for themselves.
+    settings["HF_HUB_DISABLE_PROGRESS_BARS"] = "0"
     return subprocess.run(
         [sys.executable, *arguments], env=kept | settings | environment, capture_output=True, text=True, check=False
     )

@@ -44,8 +44,12 @@ def is_scalar(value: Value) -> bool:
 
 
 def flat(array: NDArray[Any]) -> NDArray[Any]:
-    """[lanes, rows, columns] -> [lanes, rows * columns]."""
-    return array.reshape(array.shape[0], -1)
+    """[lanes, rows, columns] -> [lanes, rows * columns], contiguous.
+
+    The order in which numpy adds follows the strides: without a copy a cell computed with others would differ from the
+    same cell computed alone.
+    """
+    return np.ascontiguousarray(array.reshape(array.shape[0], -1))
 
 
 def first_error(value: Value) -> Errors:

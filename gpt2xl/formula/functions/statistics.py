@@ -30,7 +30,7 @@ def sum_(context: Context, *arguments: Value) -> Value:
     """SUM(number1, ...) (ECMA-376, 18.17.7)."""
     if len(arguments) == 1 and arguments[0].kind is None:
         try:
-            return Value(np.add.reduce(arguments[0].num, axis=(1, 2), keepdims=True))
+            return Value(np.add.reduce(flat(arguments[0].num), axis=1).reshape(-1, 1, 1))
         except FloatingPointError:
             pass
     total: Any = 0.0
@@ -239,14 +239,14 @@ def sumproduct(context: Context, *arguments: Value) -> Value:
     factors = []
     for value in arguments:
         errors = merge(errors, first_error(value))
-        factors.append(value.num if value.kind is None else np.where(value.kinds == NUMBER, value.num, 0.0))
+        factors.append(flat(value.num if value.kind is None else np.where(value.kinds == NUMBER, value.num, 0.0)))
     with np.errstate(all="ignore"):
         if len(factors) == 1:
-            total = factors[0].sum(axis=(1, 2))
+            total = factors[0].sum(axis=1)
         else:
             while len(factors) > 2:
                 factors[-2:] = [factors[-2] * factors[-1]]
-            total = np.einsum("lrc,lrc->l", *np.broadcast_arrays(*factors))
+            total = np.einsum("ln,ln->l", *np.broadcast_arrays(*factors))
     return by_lane(total, errors)
 
 
