@@ -129,7 +129,7 @@ def build(
     }
     columns = tables.columns(checkpoint.vocabulary, plan.sizes["K"])
     if steps is not None:
-        columns |= lessons.constants(checkpoint, plan.sizes["points"])
+        columns |= lessons.constants(checkpoint, plan.sizes["points"]) | {"lens.on": np.array([float(exact)])}
         columns |= lessons.checks(steps, prompt)
         columns |= lessons.exercises(plan, exercises)
     options = {"model": None if str(model) == "tiny" else model, "max-tokens": max_tokens, "max-chars": max_chars}

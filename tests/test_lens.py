@@ -55,3 +55,20 @@ def test_where_the_prompt_does_not_fit_the_lens_shows_nothing(first: Path) -> No
     wb = gpt2xl.Workbook.open(first)
     wb["prompt"] = "a" * 81
     assert set(wb["lens.token_ids"].ravel().tolist()) == {gpt2xl.ExcelError("#N/A")}
+
+
+def test_the_lens_can_be_switched_off_and_a_large_model_begins_so(
+    first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wb = gpt2xl.Workbook.open(first)
+    assert wb["lens.on"] == 1
+    wb["lens.on"] = 0
+    assert set(wb["lens.logits"].ravel().tolist()) == {gpt2xl.ExcelError("#N/A")}
+    assert set(wb["lens.tokens"].ravel().tolist()) == set(wb["lens.probs"].ravel().tolist()) == {""}
+    monkeypatch.setattr("gpt2xl.convert.MANY_PARAMETERS", 1000)
+    gpt2xl.build("Tom", tmp_path / "large.xlsx", max_tokens=4, max_chars=8)
+    large = gpt2xl.Workbook.open(tmp_path / "large.xlsx")
+    assert large["lens.on"] == 0
+    assert set(large["lens.tokens"].ravel().tolist()) == {""}
+    large["lens.on"] = 1
+    assert large["lens.token_ids"][-1, 0] == large["next_token_id"]
