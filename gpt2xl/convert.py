@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from gpt2xl.plan.plan import Plan
 from gpt2xl.plan.planner import make_plan
 from gpt2xl.plan.template import load_templates
 from gpt2xl.surface import surface
-from gpt2xl.xlsx import Array, Compression, Rows, write_workbook
+from gpt2xl.xlsx import Array, Compression, Rows, refuse_unwritable, write_workbook
 
 COMPRESSIONS = get_args(Compression)
 
@@ -297,12 +298,9 @@ def _in_shape(column: tables.Column, rect: Rect) -> Any:
 
 def _check_target(target: Path, force: bool) -> None:
     """Refuse what cannot be written before any work is done."""
-    if target.is_dir():
-        raise OutputError(f"{target} is a folder; name a file such as {target / 'book.xlsx'}")
-    if target.suffix.lower() != ".xlsx":
+    if target.suffix.lower() != ".xlsx" and not os.path.isdir(target):
         raise OutputError(f"{target} does not end in .xlsx, the only format that gpt2xl writes; call it {target}.xlsx")
-    if not target.parent.is_dir():
-        raise OutputError(f"the folder {target.parent} does not exist; create it, or write somewhere else")
+    refuse_unwritable(target)
     if target.exists() and not force:
         raise OutputError(f"{target} exists already; choose another name, or use --force to replace it")
 

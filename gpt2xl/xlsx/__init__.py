@@ -6,6 +6,7 @@ What belongs here knows zip files and XML, and nothing of formulas' meaning or o
 from gpt2xl.xlsx.block import Block
 from gpt2xl.xlsx.compress import Compression
 from gpt2xl.xlsx.numbers import Array, Rows
+from gpt2xl.xlsx.output import refuse_unwritable
 from gpt2xl.xlsx.package import DefinedName, Package, SheetInfo, open_package
 from gpt2xl.xlsx.save import SheetChanges
 from gpt2xl.xlsx.store import FormulaCell, SheetData
@@ -26,6 +27,7 @@ __all__ = [
     "SheetInfo",
     "TablePart",
     "open_package",
+    "refuse_unwritable",
     "style_id",
     "write_workbook",
 ]

@@ -222,8 +222,8 @@ def open_package(path: str | Path) -> Package:
             start = stream.read(8)
     except FileNotFoundError as error:
         raise WorkbookError(f"there is no file {path}") from error
-    except OSError as error:
-        raise WorkbookError(f"cannot read {path}: {_lower(error.strerror or str(error))}") from error
+    except (OSError, ValueError) as error:  # of a name that none can have
+        raise WorkbookError(f"cannot read {path}: {_lower(getattr(error, 'strerror', None) or str(error))}") from error
     if not start:
         raise WorkbookError(f"{path} is empty")
     if start == _OLE:
