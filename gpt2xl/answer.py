@@ -23,7 +23,11 @@ def set_inputs(workbook: Workbook, prompt: str | None, settings: Sequence[str]) 
             raise WorkbookError(
                 f"--set {setting!r} is not of the form NAME=VALUE; write for instance --set prompt=Hello"
             )
-        workbook[name] = value if name.casefold() == "prompt" else _number(value)
+        typed = value if name.casefold() == "prompt" else _number(value)
+        held_numbers = isinstance(typed, str) and _are_numbers(workbook[name])
+        workbook[name] = typed
+        if held_numbers:
+            raise WorkbookError(f"{name} holds numbers, and {typed!r} is none; give a number, such as --set {name}=1")
 
 
 _NAMES = ("prompt", "token_ids", "tokens", "n_tokens", "next_token_id", "next_token", "logits", "probs")
@@ -103,6 +107,10 @@ def describe(workbook: Workbook) -> dict[str, Any]:
     if "char.code" in workbook:
         facts["max_chars"] = workbook.book.resolve("char.code")[1].height // 2
     return facts
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype != object)
 
 
 def _number(text: str) -> float | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +81,7 @@ def audit(path: str | Path, tolerance: float = TOLERANCE) -> Audit:
     Numbers agree within `tolerance` of the larger of the two, everything else exactly. Raises `WorkbookError` for what
     is no readable workbook, and for one that computes with rounded values ("precision as displayed").
     """
-    if not tolerance >= 0:
+    if not 0 <= tolerance < math.inf:
         raise WorkbookError(f"the tolerance {tolerance} is no distance; give a number such as 1e-9")
     workbook = Workbook.open(path)
     if workbook.precision_as_displayed:

@@ -18,7 +18,7 @@ import click
 import numpy as np
 
 from gpt2xl import __version__
-from gpt2xl.errors import Gpt2xlError
+from gpt2xl.errors import ExerciseError, Gpt2xlError
 
 if TYPE_CHECKING:
     from gpt2xl.outlook import Outlook
@@ -36,10 +36,34 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             with _cleaning_up():
                 return command(*arguments, **options)
         except Gpt2xlError as error:
-            click.echo(f"gpt2xl: {error}", err=True)
-            sys.exit(2)
+            _refuse(str(error))
+        except KeyboardInterrupt:
+            # Not click's 1, which a check gives to a workbook that differs.
+            click.echo("gpt2xl: interrupted", err=True)
+            sys.exit(128 + signal.SIGINT)
 
     return wrapped
+
+
+def _refuse(sentence: str) -> NoReturn:
+    """One line, whatever the names in it hold: line ends and what a terminal would obey are shown as escapes."""
+    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
+    click.echo(f"gpt2xl: {shown}", err=True)
+    sys.exit(2)
+
+
+class _Commands(click.Group):
+    """Commands that say in one sentence, too, which value of an option is none."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.MissingParameter:
+            raise
+        except click.BadParameter as error:
+            message = error.format_message().removesuffix(".")
+            command = error.ctx.command_path if error.ctx else main.name
+            _refuse(f"{message[:1].lower()}{message[1:]}; see `{command} --help`")
 
 
 @contextmanager
@@ -59,7 +83,7 @@ def _stop(name: int, _: FrameType | None) -> NoReturn:
     sys.exit(128 + name)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gpt2xl")
 def main() -> None:
     """GPT-2 as a live spreadsheet: every step from the prompt to the next token is a formula."""
@@ -95,6 +119,8 @@ def build(prompt: str, output: Path, blank: str | None, quiet: bool, **options: 
     from gpt2xl.convert import build as convert
 
     options["blank"] = [name.strip() for name in (blank or "").split(",") if name.strip()]
+    if blank is not None and not options["blank"]:
+        raise ExerciseError("--blank names no step; give some, such as ln_1,attn.pattern, or leave the option out")
     if quiet:
         convert(prompt, output, **options)
         return

@@ -6,6 +6,7 @@ every step from the formulas alone, and each is compared with what the reference
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ ENGINES: tuple[Engine, ...] = ("python", "libreoffice", "ironcalc")
 REFERENCES: tuple[Reference, ...] = ("torch", "numpy")
 # Parameters are written as the shortest decimals of float32, which differ from the float32 in the ninth digit.
 TOLERANCE = 1e-6
+_SHOWN = 60  # characters of a prompt that a sentence repeats
 
 
 class Calculator(Protocol):
@@ -60,8 +62,10 @@ def check(
     """
     if engine not in ENGINES or reference not in REFERENCES:
         raise EngineError(f"there is no engine {engine!r} or no reference {reference!r}; see gpt2xl check --help")
-    if not tolerance > 0:
-        raise EngineError(f"the tolerance is {tolerance}; it is to be greater than 0")
+    if not 0 < tolerance < math.inf:
+        raise EngineError(f"the tolerance is {tolerance}; it is to be a number greater than 0, such as 1e-6")
+    if isinstance(prompts, str):
+        prompts = [prompts]
     if reference == "torch":
         require_torch()  # before half a minute of work
     whole, checkpoint, answers = _computed(Path(path), model, prompts, engine)
@@ -190,7 +194,8 @@ def _answer(calculator: Calculator, workbook: Workbook, checkpoint: Checkpoint, 
     expected_ids = checkpoint.vocabulary.encode(prompt)
     state = calculator.get("state")[0][0]
     if isinstance(state, str) and state and not _is_error(state):
-        raise PromptError(f"the workbook cannot answer {prompt!r}: {state}")
+        shown = prompt if len(prompt) <= _SHOWN else f"{prompt[:_SHOWN]}…"
+        raise PromptError(f"the workbook cannot answer {shown!r}: {state}")
     names = step_names(checkpoint.config)
     missing = [name for name in names if name not in workbook]
     if missing:

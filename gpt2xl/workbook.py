@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gpt2xl.a1 import Rect
-from gpt2xl.errors import FormulaSyntaxError, NameNotFound, WorkbookError
+from gpt2xl.a1 import MAX_CELL_TEXT, Rect
+from gpt2xl.errors import FormulaSyntaxError, LimitError, NameNotFound, WorkbookError
 from gpt2xl.formula import Array, Book, Grid, Table, parse, unparse
 from gpt2xl.formula.tree import moved
 from gpt2xl.formula.values import all_numbers
 from gpt2xl.xlsx import FormulaCell, Package, SheetData, open_package
 from gpt2xl.xlsx.store import ValueBlock
+from gpt2xl.xlsx.text import utf16_length
 
 Characters = Literal["utf16", "codepoints"]
 
@@ -91,12 +92,18 @@ class Workbook:
     def __setitem__(self, ref: str, value: Any) -> None:
         """Set an input: one value, or for a range an array of its shape.
 
-        Raises `WorkbookError` for a cell with a formula, for values of another shape, and for what no cell can hold.
+        Raises `WorkbookError` for a cell with a formula, for values of another shape, and for what no cell can hold;
+        `LimitError` for more than 32,767 characters.
         """
         sheet, rect = self.book.resolve(ref)
         if self.book.graph().writing(sheet, rect):
             raise WorkbookError(f"{ref} holds a formula; set an input such as `prompt` instead")
-        values = Array.of(value)
+        try:
+            values = Array.of(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise WorkbookError(
+                f"{ref} cannot take this value: {error}; give numbers, texts or truth values"
+            ) from error
         if values.shape not in (rect.shape, (1, 1)):
             raise WorkbookError(
                 f"{ref} has {rect.height} × {rect.width} cells and the value {values.shape[0]} × {values.shape[1]}; "
@@ -211,13 +218,17 @@ def _text_at_corner(formula: FormulaCell) -> str:
 
 
 def _check_values(ref: str, values: Array) -> None:
-    """Raise `WorkbookError` for numbers and texts that no cell can hold."""
+    """Raise `WorkbookError` for numbers and texts that no cell can hold, `LimitError` for texts that are too long."""
     if not np.isfinite(values.num).all():
         raise WorkbookError(f"{ref} takes finite numbers only, which is what a cell can hold")
     for text in [] if values.text is None else values.text.ravel().tolist():
         if any("\ud800" <= letter <= "\udfff" for letter in text):
             raise WorkbookError(
                 f"the text for {ref} holds half of a surrogate pair, which is no character; remove it or complete it"
+            )
+        if (length := utf16_length(text)) > MAX_CELL_TEXT:
+            raise LimitError(
+                f"the text for {ref} has {length:,} characters; a cell holds {MAX_CELL_TEXT:,}, so shorten it"
             )
 
 

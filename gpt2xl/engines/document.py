@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import numpy as np
 
-from gpt2xl.a1 import Rect, cell_name, quote_sheet
+from gpt2xl.a1 import MAX_CELL_TEXT, Rect, cell_name, quote_sheet
 from gpt2xl.errors import EngineError, NameNotFound, WorkbookError
 
 if TYPE_CHECKING:
@@ -121,10 +121,12 @@ def existing_file(path: str | Path) -> Path:
 
 
 def scalar(value: float | str | bool | np.number[Any]) -> Scalar:
-    """What can be put into a cell; `EngineError` for half a surrogate pair and for what is no finite number."""
+    """What can be put into a cell; `EngineError` for half a surrogate pair, long texts, and no finite number."""
     if isinstance(value, str):
         if any("\ud800" <= letter <= "\udfff" for letter in value):
             raise EngineError("the text holds half of a surrogate pair, which no spreadsheet can hold")
+        if len(value.encode("utf-16-le")) // 2 > MAX_CELL_TEXT:
+            raise EngineError(f"the text has {len(value):,} characters; a cell holds {MAX_CELL_TEXT:,}, so shorten it")
         return value
     if isinstance(value, (bool, np.bool_)):
         return bool(value)

@@ -256,10 +256,15 @@ class Array:
 
     @classmethod
     def of(cls, values: object) -> Array:
-        """An array from one value, a list of values (a row), a list of lists, or a numpy array."""
+        """An array from one value, a list of values (a row), a list of lists, or a numpy array.
+
+        Raises `TypeError`, `ValueError` or `OverflowError` for what cells cannot hold.
+        """
         if isinstance(values, Array):
             return values
-        if isinstance(values, np.ndarray) and values.dtype != object:
+        if isinstance(values, np.ndarray) and values.ndim > 2:
+            raise ValueError(f"cells have two dimensions, not {values.ndim}")
+        if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
             num = np.atleast_2d(values).astype(np.float64, copy=False)
             if values.dtype == bool:
                 return cls(num, np.full(num.shape, BOOL, np.uint8))

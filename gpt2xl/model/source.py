@@ -35,9 +35,9 @@ def find_folder(model: str | Path) -> Path:
     if model == "":
         raise ModelError("the name of the model is empty; give `tiny`, a folder or a name on the Hugging Face hub")
     path = Path(model).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):  # which takes a name that is too long for a folder for none, as Path.is_dir does not
         return path
-    if path.exists():
+    if os.path.exists(path):
         raise ModelError(f"{model} is a file; give the folder of the checkpoint that it belongs to")
     if isinstance(model, Path) or _is_path(model):
         raise ModelError(
