@@ -6,6 +6,7 @@ between calls, so a file can be saved over itself.
 
 from __future__ import annotations
 
+import errno
 import posixpath
 import zipfile
 import zlib
@@ -138,6 +139,8 @@ class Package:
                 raise
             raise WorkbookError(f"{self.path} is encrypted: save it without a password first") from error
         except OSError as error:
+            if error.errno == errno.EINVAL:  # zipfile looks for a place before the file's beginning
+                raise WorkbookError(f"{self.path} is damaged, perhaps not copied completely{where}") from error
             raise WorkbookError(f"cannot read {self.path}: {_lower(error.strerror or str(error))}") from error
 
     @cached_property

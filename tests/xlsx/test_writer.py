@@ -351,7 +351,7 @@ def test_nothing_is_left_of_a_failure(shell: Workbook, tmp_path: Path) -> None:
 
 
 def test_targets_that_cannot_be_written(shell: Workbook, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="the folder .*missing does not exist"):
+    with pytest.raises(OutputError, match=r"the folder .*missing does not exist"):
         write_workbook(tmp_path / "missing" / "x.xlsx", shell, {})
     with pytest.raises(OutputError, match="folder"):
         write_workbook(tmp_path, shell, {})
