@@ -7,11 +7,9 @@ import json
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -19,6 +17,7 @@ import numpy as np
 
 from gpt2xl import __version__
 from gpt2xl.errors import ExerciseError, Gpt2xlError
+from gpt2xl.stopping import stopping_in_order
 
 if TYPE_CHECKING:
     from gpt2xl.outlook import Outlook
@@ -33,7 +32,7 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapped(*arguments: Any, **options: Any) -> Any:
         try:
-            with _cleaning_up():
+            with stopping_in_order():
                 return command(*arguments, **options)
         except Gpt2xlError as error:
             _refuse(str(error))
@@ -64,23 +63,6 @@ class _Commands(click.Group):
             message = error.format_message().removesuffix(".")
             command = error.ctx.command_path if error.ctx else main.name
             _refuse(f"{message[:1].lower()}{message[1:]}; see `{command} --help`")
-
-
-@contextmanager
-def _cleaning_up() -> Iterator[None]:
-    """Being told to stop ends the command as an exception does, which leaves no half file behind."""
-    names = [signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
-    here = threading.current_thread() is threading.main_thread()  # Python lets no other thread set signals
-    before = {name: signal.signal(name, _stop) for name in names} if here else {}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
-
-
-def _stop(name: int, _: FrameType | None) -> NoReturn:
-    sys.exit(128 + name)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -33,9 +33,22 @@ ALLOWED = {
         *("", "decimals", "errors", "a1", "formula", "lessons", "model", "outlook", "plan", "surface", "tables"),
         "xlsx",
     },
+    "stopping": set(),
     "verdict": set(),
     "verify": {"errors", "engines", "model", "verdict", "workbook"},
-    "commands": {"", "errors", "answer", "audit", "convert", "explain", "outlook", "shown", "verify", "workbook"},
+    "commands": {
+        "",
+        "errors",
+        "answer",
+        "audit",
+        "convert",
+        "explain",
+        "outlook",
+        "shown",
+        "stopping",
+        "verify",
+        "workbook",
+    },
     "": {"convert", "errors", "formula", "verify", "workbook"},
 }
 

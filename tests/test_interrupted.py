@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -18,6 +20,7 @@ from click.testing import CliRunner
 import gpt2xl
 from gpt2xl.commands import main
 from gpt2xl.errors import OutputError
+from gpt2xl.stopping import stopping_in_order
 from gpt2xl.xlsx import output
 
 ROOT = Path(__file__).parents[1]
@@ -77,6 +80,27 @@ def test_killed_without_warning(tmp_path: Path) -> None:
     gpt2xl.build(PROMPT, path, vocab=256)
     assert gpt2xl.Workbook.open(path).cached("prompt") == PROMPT
     assert sorted(tmp_path.iterdir()) == [*left, path]
+
+
+def test_a_signal_that_python_loses_comes_again() -> None:
+    """What is raised in the callback of a weak reference goes nowhere."""
+
+    class Thing:
+        pass
+
+    @stopping_in_order()
+    def lose() -> None:
+        thing = Thing()
+        reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+        del thing
+        assert reference() is None
+        time.sleep(60)
+
+    start = time.monotonic()
+    with pytest.raises(SystemExit) as stopped:
+        lose()
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert time.monotonic() - start < 30
 
 
 def unnamed_files(folder: Path) -> bool:
