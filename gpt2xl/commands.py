@@ -207,6 +207,13 @@ def run(
 @click.option(
     "--tolerance", type=float, default=1e-6, show_default=True, help="Of each step's largest value, at least of 1."
 )
+@click.option(
+    "--timeout",
+    type=float,
+    default=600,
+    show_default=True,
+    help="Seconds that another engine may take for one request.",
+)
 @JSON
 @plain_errors
 def check(book: Path, prompts: tuple[str, ...], as_json: bool, **options: Any) -> None:

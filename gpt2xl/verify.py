@@ -32,6 +32,9 @@ ENGINES: tuple[Engine, ...] = ("python", "libreoffice", "ironcalc")
 REFERENCES: tuple[Reference, ...] = ("torch", "numpy")
 # Parameters are written as the shortest decimals of float32, which differ from the float32 in the ninth digit.
 TOLERANCE = 1e-6
+# Seconds for one request to another program; GPT-2's full size takes LibreOffice about two minutes.
+TIMEOUT = 600.0
+LONGEST = 1e6
 _SHOWN = 60  # characters of a prompt that a sentence repeats
 
 
@@ -53,22 +56,26 @@ def check(
     engine: Engine = "python",
     reference: Reference = "torch",
     tolerance: float = TOLERANCE,
+    timeout: float = TIMEOUT,
 ) -> Verdict:
     """Compare every named step of the workbook at `path` with the reference, for each prompt (the file's own if none).
 
     `model` is the checkpoint, by default the one the workbook names; of it the reference has what the workbook says it
-    kept (`build --vocab` and `--digits`). Raises `WorkbookError`, `ModelError`, `PromptError` and `EngineError` where
+    kept (`build --vocab` and `--digits`). `timeout` is the most seconds that LibreOffice or IronCalc may take for one
+    request, such as loading the file. Raises `WorkbookError`, `ModelError`, `PromptError` and `EngineError` where
     it cannot compare.
     """
     if engine not in ENGINES or reference not in REFERENCES:
         raise EngineError(f"there is no engine {engine!r} or no reference {reference!r}; see gpt2xl check --help")
     if not 0 < tolerance < math.inf:
         raise EngineError(f"the tolerance is {tolerance}; it is to be a number greater than 0, such as 1e-6")
+    if not 0 < timeout <= LONGEST:
+        raise EngineError(f"the timeout is {timeout:g} seconds; it goes up from 0 to {LONGEST:,.0f}")
     if isinstance(prompts, str):
         prompts = [prompts]
     if reference == "torch":
         require_torch()  # before half a minute of work
-    whole, checkpoint, answers = _computed(Path(path), model, prompts, engine)
+    whole, checkpoint, answers = _computed(Path(path), model, prompts, engine, timeout)
     # The workbook's numbers and the reference's are never held at the same time: a large model has a gigabyte of each.
     steps = _reference(checkpoint, reference)
     compared = [_compare(answer, steps.run(answer.expected_ids), tolerance) for answer in answers]
@@ -97,14 +104,14 @@ class Answer:
 
 
 def _computed(
-    path: Path, model: str | Path | None, prompts: Sequence[str], engine: Engine
+    path: Path, model: str | Path | None, prompts: Sequence[str], engine: Engine, timeout: float
 ) -> tuple[Checkpoint, Checkpoint, list[Answer]]:
     """The workbook's model, the same as it was kept in the workbook, and the workbook's answers."""
     workbook = Workbook.open(path)
     vocab, digits = _kept(workbook, "model.vocab"), _kept(workbook, "model.digits")
     whole = reduced(_checkpoint(workbook, model), vocab, None)
     checkpoint = whole if digits is None else reduced(whole, None, digits)
-    with _calculator(workbook, path, engine) as calculator:
+    with _calculator(workbook, path, engine, timeout) as calculator:
         answers = []
         for prompt in prompts or [_text(workbook["prompt"])]:
             calculator.set("prompt", prompt)
@@ -154,19 +161,19 @@ def _reference(checkpoint: Checkpoint, reference: Reference) -> Any:
 
 
 @contextmanager
-def _calculator(workbook: Workbook, path: Path, engine: Engine) -> Iterator[Calculator]:
+def _calculator(workbook: Workbook, path: Path, engine: Engine, timeout: float) -> Iterator[Calculator]:
     if engine == "python":
         workbook.recalculate()
         yield _Own(workbook)
     elif engine == "libreoffice":
         from gpt2xl.engines.libreoffice import LibreOffice
 
-        with LibreOffice() as office:
+        with LibreOffice(timeout=timeout) as office:
             yield office.open(path)
     else:
-        from gpt2xl.engines.ironcalc import IronCalc
+        from gpt2xl.engines.apart import Apart
 
-        with IronCalc() as ironcalc:
+        with Apart("gpt2xl.engines.ironcalc", "IronCalc", timeout=timeout) as ironcalc:
             yield ironcalc.open(path)
 
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 _WORKER = Path(__file__).with_name("uno_worker.py")
 _APPLICATIONS = ("/Applications/LibreOffice.app/Contents/MacOS/soffice",)  # where macOS keeps it, off the PATH
+_OLDEST = (7, 4)
 _INSTALL = "install it (on Debian or Ubuntu: `apt install libreoffice-calc python3-uno`)"
 
 # LibreOffice's codes to Excel's texts, as its own export maps them (sc/source/filter/excel/xltools.cxx).
@@ -95,6 +97,13 @@ class LibreOffice:
         if self._worker is None or self._worker.closed:
             self._worker = _Worker(self._timeout)
             self._version = str(self._worker.call("starting", do="version"))
+            found = re.search(r"([0-9]+)\.([0-9]+)", self._version)
+            if found and (int(found[1]), int(found[2])) < _OLDEST:
+                self.close()
+                raise EngineError(
+                    f"{self._version} is too old: {_OLDEST[0]}.{_OLDEST[1]} was the first with all of Excel's columns; "
+                    "install a newer one, and name it in GPT2XL_SOFFICE if it is not the first on the PATH"
+                )
         return self._worker
 
 
@@ -210,7 +219,12 @@ class _Worker:
         soffice = _find_soffice()
         python = _find_python(soffice)
         self.timeout = timeout
-        self.folder = Path(tempfile.mkdtemp(prefix="gpt2xl-"))
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="gpt2xl-"))
+        except OSError as error:
+            raise EngineError(
+                f"there is no room for LibreOffice's profile ({error.strerror}); set TMPDIR to a folder with some"
+            ) from None
         self._process = subprocess.Popen(
             [python, str(_WORKER), soffice, str(self.folder)],
             stdin=subprocess.PIPE,
@@ -241,7 +255,7 @@ class _Worker:
             self._finalizer()
             raise EngineError(
                 f"LibreOffice did not answer within {self.timeout:g} seconds while {doing} and was ended; "
-                "give it more time, or a smaller workbook"
+                "give it more time (--timeout), or a smaller workbook"
             ) from None
         except OSError:
             line = b""
@@ -251,7 +265,10 @@ class _Worker:
         if not line:
             self._finalizer()
             raise EngineError(f"LibreOffice's worker ended while {doing}; try again, or with a smaller workbook")
-        reply = json.loads(line)
+        try:
+            reply = json.loads(line)
+        except ValueError:
+            reply = {"crashed": ""}
         if "ok" in reply:
             return reply["ok"]
         if reply.get("kind") == "name":
