@@ -29,8 +29,9 @@ import gpt2xl
 from gpt2xl.model.checkpoint import expected_shapes, load_checkpoint
 from gpt2xl.model.config import Config
 from gpt2xl.model.forward import NumpyReference
-from gpt2xl.xlsx.compress import Compression, Packer
+from gpt2xl.xlsx.compress import Compression
 from gpt2xl.xlsx.numbers import NumberRows
+from gpt2xl.xlsx.packer import Packer
 
 PROMPT, SECOND, THIRD = "Mike is quick. He moves", "Sarah is slow. She walks", "The small red car is fast"
 COMPRESSIONS: tuple[Compression, ...] = ("fast", "default", "small")
@@ -130,7 +131,7 @@ def serialise(model: Path, compression: Compression) -> None:
                 opens = [b'<row r="%d"><c><v>' % (start + row + 1) for row in range(len(rows))]
                 yield NumberRows(rows, opens, b"</v></c><c><v>", b"</v></c></row>")
 
-    with closing(Packer(compression)) as packer, open(os.devnull, "wb") as out:
+    with closing(Packer(compression, helpers=True)) as packer, open(os.devnull, "wb") as out:
         for packed in packer.packed(pieces()):
             out.write(packed.deflated)
 

@@ -143,11 +143,7 @@ def build(
     columns |= _facts(checkpoint, weights, _command(prompt, target, options))
     columns |= {f"model.{option}": np.array([float(number)]) for option, number in kept.items()}
     book = make_book(plan, parameters, columns, prompt)
-    book.recalculate()
-    for numbers in parameters.values():
-        if isinstance(numbers, Parameter):
-            numbers.doubles.forget()
-    shell, blocks = surface(
+    shell, cells = surface(
         plan,
         book,
         parameters,
@@ -155,15 +151,30 @@ def build(
         plain=plain,
         words={"activation": checkpoint.config.activation_function},
     )
-    bare = {sheet.name for sheet in plan.sheets if sheet.group == "weights"} if not (exact or refs) else set()
-    references = blocks.keys() - bare
-    write_workbook(target, shell, blocks, references=references, compression=compression, progress=progress)
+
+    def compute() -> None:
+        book.recalculate()
+        for numbers in parameters.values():
+            if isinstance(numbers, Parameter):
+                numbers.doubles.forget()
+
+    large = [] if exact else [sheet.name for sheet in plan.sheets if sheet.group == "weights"]
+    write_workbook(
+        target,
+        shell,
+        cells,
+        references=cells.keys() - (set() if refs else set(large)),
+        compression=compression,
+        progress=progress,
+        ahead=[name for name in large if cells[name].constant],
+        meanwhile=compute,
+    )
     answer = book.get(*book.resolve("next_token")).item()
     return Built(
         path=target,
         next_token=str(answer),
         token_ids=tuple(checkpoint.vocabulary.encode(prompt)),
-        cells=sum(block.rect.size for of_sheet in blocks.values() for block in of_sheet),
+        cells=sum(of_sheet.count for of_sheet in cells.values()),
         formulas=sum(rect.size for rect in plan.formula_rects()),
         size=target.stat().st_size,
         blank=() if solution else tuple(exercises),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
 import numpy as np
 from openpyxl.worksheet.hyperlink import Hyperlink
 from openpyxl.worksheet.worksheet import Worksheet
@@ -28,10 +31,42 @@ def blank(rect: Rect, style: int) -> Block:
     return Block(rect, np.zeros(rect.shape), np.full(rect.shape, BLANK, dtype=np.uint8), style=style)
 
 
-def computed(formula: Formula, book: Book, sheet: str, style: int) -> Block:
-    """A formula's cells with the values that `book` has for them."""
-    values = book.get(sheet, formula.rect)
-    return Block(formula.rect, values.num, values.kind, values.text, style, formula.text, formula.mode)
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A formula's cells, with the values that `book` will have for them."""
+
+    formula: Formula
+    book: Book
+    sheet: str
+    style: int
+
+    @property
+    def rect(self) -> Rect:
+        return self.formula.rect
+
+    def block(self) -> Block:
+        formula = self.formula
+        values = self.book.get(self.sheet, formula.rect)
+        return Block(formula.rect, values.num, values.kind, values.text, self.style, formula.text, formula.mode)
+
+
+class Cells:
+    """The cells of a sheet, those with formulas computed when they are asked for."""
+
+    def __init__(self, parts: Iterable[Block | Computed]) -> None:
+        self._parts = list(parts)
+
+    def __iter__(self) -> Iterator[Block]:
+        return (part.block() if isinstance(part, Computed) else part for part in self._parts)
+
+    @property
+    def count(self) -> int:
+        return sum(part.rect.size for part in self._parts)
+
+    @property
+    def constant(self) -> bool:
+        """Whether there is no formula."""
+        return not any(isinstance(part, Computed) for part in self._parts)
 
 
 def stored(rect: Rect, book: Book, sheet: str, style: int) -> Block:

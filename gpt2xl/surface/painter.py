@@ -11,7 +11,7 @@ from gpt2xl.a1 import Rect
 from gpt2xl.formula import Book
 from gpt2xl.plan.layout import HEADINGS, Heading
 from gpt2xl.plan.plan import Formula, Item, Sheet
-from gpt2xl.surface.cells import blank, computed, link, stored, text
+from gpt2xl.surface.cells import Computed, blank, link, stored, text
 from gpt2xl.surface.formats import add_formats, add_parameter_look
 from gpt2xl.surface.navigation import Navigation, Stop
 from gpt2xl.surface.styles import Styles
@@ -107,7 +107,7 @@ class Painter:
                 assert target is not None, f"{sheet.name}!{words.cell} links to {words.link}, which is nowhere"
                 link(self.worksheet, cell.top, cell.left, target.sheet, target.ref)
 
-    def labels(self, book: Book) -> Iterator[Block]:
+    def labels(self, book: Book) -> Iterator[Block | Computed]:
         """Index and text of the axes."""
         styles = self.styles
         for label in self.sheet.labels:
@@ -116,11 +116,11 @@ class Painter:
             if label.kind in ("formula", "mark"):
                 style = styles.by_name["mark"] if label.kind == "mark" else style
                 formula = Formula(label.rect, label.text, "fill" if label.rect.size > 1 else "cell")
-                yield computed(formula, book, self.sheet.name, style)
+                yield Computed(formula, book, self.sheet.name, style)
             else:
                 yield stored(label.rect, book, self.sheet.name, style)
 
-    def items(self, book: Book, parameters: Mapping[str, Array | Rows], *, plain: bool) -> Iterator[Block]:
+    def items(self, book: Book, parameters: Mapping[str, Array | Rows], *, plain: bool) -> Iterator[Block | Computed]:
         """The data: inputs, tables, parameters as they are, formulas with their values."""
         for item in self.sheet.items:
             style = self.styles.of(item, self.sheet.layout)
@@ -133,7 +133,7 @@ class Painter:
             elif item.kind != "step":
                 yield stored(item.rect, book, self.sheet.name, style)
             for formula in item.formulas:
-                yield computed(formula, book, self.sheet.name, style)
+                yield Computed(formula, book, self.sheet.name, style)
             if item.blank:
                 yield blank(item.rect, style)
             if item.style == "links":

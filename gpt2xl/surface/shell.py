@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
 from openpyxl import Workbook as Shell
 from openpyxl.workbook.defined_name import DefinedName
@@ -10,6 +11,7 @@ from openpyxl.workbook.defined_name import DefinedName
 from gpt2xl.formula import Book
 from gpt2xl.plan.plan import Plan
 from gpt2xl.plan.template import template_folder
+from gpt2xl.surface.cells import Cells
 from gpt2xl.surface.charts import add_chart
 from gpt2xl.surface.diagram import draw, read_diagram
 from gpt2xl.surface.navigation import MAP, Navigation
@@ -17,7 +19,7 @@ from gpt2xl.surface.painter import Painter
 from gpt2xl.surface.reading import GLOSSARY, NAMES, glossary, names
 from gpt2xl.surface.styles import Styles
 from gpt2xl.surface.view import arrange, page
-from gpt2xl.xlsx import Array, Block, Rows
+from gpt2xl.xlsx import Array, Rows
 
 # The sheets that are not computed, with their groups.
 _READ = {MAP: "front", GLOSSARY: "guide", NAMES: "guide"}
@@ -31,8 +33,8 @@ def surface(
     creator: str,
     words: Mapping[str, str],
     plain: bool = False,
-) -> tuple[Shell, dict[str, list[Block]]]:
-    """The shell and, for each sheet, its cells with the values that `book` has computed.
+) -> tuple[Shell, dict[str, Cells]]:
+    """The shell and, for each sheet, its cells with the values that `book` computes; now it has constants alone.
 
     `creator` is what the file's properties say of who made it; `words` stand for placeholders of the map that are no
     sizes; `plain` leaves out what the model computes without.
@@ -47,30 +49,28 @@ def surface(
     diagram = None if plain else read_diagram(template_folder() / "map.toml", plan, words)
     by_name = {sheet.name: sheet for sheet in plan.sheets}
     navigation = Navigation(plan, diagram.boxes if diagram else {}, [] if plain else [GLOSSARY, NAMES])
-    blocks: dict[str, list[Block]] = {}
+    cells: dict[str, Cells] = {}
     for name in _in_view_order(plan, plain):
         worksheet = shell.create_sheet(name)
         if name not in _READ or diagram is None:
             sheet = by_name[name]
             arrange(worksheet, sheet)
             painter = Painter(worksheet, sheet, styles, navigation)
-            blocks[name] = [
-                *painter.headings(),
-                *painter.labels(book),
-                *painter.items(book, parameters, plain=plain),
-            ]
+            cells[name] = Cells(
+                chain(painter.headings(), painter.labels(book), painter.items(book, parameters, plain=plain))
+            )
             continue
         page(worksheet, _READ[name], grid=False)
         if name == MAP:
-            blocks[name] = list(draw(worksheet, diagram, plan, styles, navigation))
+            cells[name] = Cells(draw(worksheet, diagram, plan, styles, navigation))
         elif name == GLOSSARY:
-            blocks[name] = list(glossary(worksheet, template_folder() / "glossary.toml", styles, navigation))
+            cells[name] = Cells(glossary(worksheet, template_folder() / "glossary.toml", styles, navigation))
         else:
-            blocks[name] = list(names(worksheet, plan, styles, navigation))
+            cells[name] = Cells(names(worksheet, plan, styles, navigation))
     for sheet in plan.sheets:
         for chart in sheet.charts:
             add_chart(shell[sheet.name], chart, plan.names, shell)
-    return shell, blocks
+    return shell, cells
 
 
 def _in_view_order(plan: Plan, plain: bool) -> list[str]:

@@ -52,17 +52,24 @@ def number(value: float) -> bytes:
 class NumberRows:
     """Rows of plain numbers between markup that is the same for all cells; a number before it is text.
 
-    The markup of row i is ``opens[i]``, the numbers of ``values``[i] with ``separator`` between them, ``close``.
+    The markup of row i is ``opens[i]``, the numbers of ``values``[first + i] with ``separator`` between them,
+    ``close``. Numbers that are kept elsewhere are read when they are wanted, by whoever wants them.
     """
 
-    values: Array  # [rows, cells] float32 or float64
+    values: Array | Rows  # [rows, cells] float32 or float64
     opens: list[bytes]
     separator: bytes
     close: bytes
+    first: int = 0
+
+    def read(self) -> NumberRows:
+        """The same with the numbers themselves, and no others."""
+        values = np.ascontiguousarray(self.values[self.first : self.first + len(self.opens)])
+        return NumberRows(values, self.opens, self.separator, self.close)
 
     def decimals(self) -> bytes:
         """The numbers, rows joined by `],[` and numbers by commas; raises `ValueError` for NaN and infinities."""
-        text = orjson.dumps(np.ascontiguousarray(self.values), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
+        text = orjson.dumps(self.read().values, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
         if b"n" in text:  # null
             raise ValueError("a cell cannot hold NaN or an infinity")
         return text

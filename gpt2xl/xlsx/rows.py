@@ -143,8 +143,7 @@ def _wide_rows(
             )
             for row, cells in enumerate(zip(*columns, strict=True) if columns else [()] * count, first)
         ]
-        start = first - block.rect.top
-        yield NumberRows(block.num[start : start + count], opens, wide.separator, CLOSE + b"</row>")
+        yield NumberRows(block.num, opens, wide.separator, CLOSE + b"</row>", first - block.rect.top)
 
 
 def _empty_rows(row_attributes: Mapping[int, bytes], first: int, end: int | None) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
@@ -17,13 +18,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from gpt2xl.a1 import MAX_SHEET_NAME
 from gpt2xl.errors import LimitError
 from gpt2xl.xlsx.archive import Archive, entry
-from gpt2xl.xlsx.compress import Packer
 from gpt2xl.xlsx.output import output_file
+from gpt2xl.xlsx.packer import Packer
 from gpt2xl.xlsx.rows import sheet_data, used
 from gpt2xl.xlsx.text import utf16_length
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping
+    from collections.abc import Callable, Collection, Container, Iterable, Mapping
 
     from openpyxl import Workbook
 
@@ -55,6 +56,8 @@ _CALC_ON_LOAD = (re.compile(rb'\bfullCalcOnLoad="[^"]*"'), b'fullCalcOnLoad="0"'
 _FIXED_DATE = rb"\g<1>1980-01-01T00:00:00Z"
 # Twice the longest usual cell: a part that may pass 2 GiB must say so before its first byte.
 _BYTES_A_CELL = 96
+# So many cells of plain numbers are worth processes of their own.
+_MANY_CELLS = 4_000_000
 
 
 def write_workbook(
@@ -65,6 +68,8 @@ def write_workbook(
     references: bool | Container[str] = True,
     compression: Compression = "default",
     progress: Callable[[int], None] = lambda _: None,
+    ahead: Collection[str] = (),
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """Write `shell` with `sheets`' blocks as cells, to a file or to an open stream.
 
@@ -73,53 +78,79 @@ def write_workbook(
     number of cells written since. A file appears under its name only when it is complete; what was written to a stream
     before a failure stays there.
 
+    The sheets `ahead` are written first, by a thread of their own, `meanwhile` runs: only then the blocks of the others
+    are asked for. `progress` is called from that thread too, but never from two at a time.
+
     Raises `LimitError` for what Excel cannot hold, `OutputError` where the target cannot be written, `ValueError`
     for blocks that overlap, numbers that are none, or sheets that the shell lacks.
     """
-    blocks = {name: list(of_sheet) for name, of_sheet in sheets.items()}
-    if unknown := blocks.keys() - set(shell.sheetnames):
+    if unknown := {*sheets, *ahead} - set(shell.sheetnames):
         raise ValueError(f"the shell has no sheet {sorted(unknown)}")
     _check_limits(shell)
     if not isinstance(target, str | Path):
-        _write_package(target, shell, blocks, references, compression, progress)
+        _write_package(target, shell, sheets, references, compression, progress, ahead, meanwhile)
         return
     with output_file(Path(target)) as stream:
-        _write_package(stream, shell, blocks, references, compression, progress)
+        _write_package(stream, shell, sheets, references, compression, progress, ahead, meanwhile)
 
 
 def _write_package(
     stream: BinaryIO,
     shell: Workbook,
-    blocks: Mapping[str, list[Block]],
+    sheets: Mapping[str, Iterable[Block]],
     references: bool | Container[str],
     compression: Compression,
     progress: Callable[[int], None],
+    ahead: Collection[str],
+    meanwhile: Callable[[], object],
 ) -> None:
+    first = {name: list(sheets.get(name, ())) for name in ahead}
+    plain = sum(block.rect.size for blocks in first.values() for block in blocks if block.mode == "constant")
     written = io.BytesIO()
     shell.save(written)
-    sheet_names = {sheet.path.lstrip("/"): sheet.title for sheet in shell.worksheets}
+    titles = {sheet.path.lstrip("/"): sheet.title for sheet in shell.worksheets}
     with (
         zipfile.ZipFile(written) as parts,
-        closing(Packer(compression)) as packer,
         Archive(stream) as package,
+        ThreadPoolExecutor(1, "ahead") as thread,
+        closing(Packer(compression, helpers=plain > _MANY_CELLS)) as packer,
     ):
+
+        def write_sheet(name: str, blocks: list[Block]) -> None:
+            with_references = references if isinstance(references, bool) else titles[name] in references
+            _write_sheet(package, packer, name, parts.read(name), blocks, with_references, progress)
+
+        def write_ahead(names: list[str]) -> None:
+            for name in names:
+                write_sheet(name, first[titles[name]])
+
         # First the content types, by which other programs tell the kind of file.
-        for name in sorted(parts.namelist(), key=lambda name: name != _CONTENT_TYPES):
-            data = parts.read(name)
-            if name in sheet_names:
-                title = sheet_names[name]
-                with_references = references if isinstance(references, bool) else title in references
-                _write_sheet(package, packer, name, data, blocks.get(title, []), with_references, progress)
+        package.write(entry(_CONTENT_TYPES), parts.read(_CONTENT_TYPES))
+        now = [name for name in parts.namelist() if titles.get(name) in first]
+        writing = thread.submit(write_ahead, now)
+        meanwhile()
+        writing.result()
+        for name in parts.namelist():
+            if name in now or name == _CONTENT_TYPES:
                 continue
-            if name == "xl/workbook.xml":
-                data = _CALC.sub(_calculated, data)
-            elif name == "docProps/core.xml":
-                data = _DATES.sub(_FIXED_DATE, data)
-            elif name == "xl/styles.xml":
-                data = _FONT.sub(_font_in_order, data)
-            elif name == "xl/sharedStrings.xml":  # of the shell's cells, none of which is left
-                data = _SHARED.sub(rb'\1 count="0" uniqueCount="0"/>', data)
-            package.write(entry(name), data)
+            if name in titles:
+                write_sheet(name, list(sheets.get(titles[name], ())))
+            else:
+                package.write(entry(name), _of_ours(name, parts.read(name)))
+
+
+def _of_ours(name: str, data: bytes) -> bytes:
+    """A part of openpyxl's with what we say otherwise."""
+    match name:
+        case "xl/workbook.xml":
+            return _CALC.sub(_calculated, data)
+        case "docProps/core.xml":
+            return _DATES.sub(_FIXED_DATE, data)
+        case "xl/styles.xml":
+            return _FONT.sub(_font_in_order, data)
+        case "xl/sharedStrings.xml":  # of the shell's cells, none of which is left
+            return _SHARED.sub(rb'\1 count="0" uniqueCount="0"/>', data)
+    return data
 
 
 def _write_sheet(

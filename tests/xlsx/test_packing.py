@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2xl.xlsx import Compression, archive, compress
+from gpt2xl.xlsx import Compression, archive
 from gpt2xl.xlsx.archive import Archive, entry
-from gpt2xl.xlsx.compress import Packer, pack
+from gpt2xl.xlsx.compress import pack
+from gpt2xl.xlsx.helper import Helper, can_start
 from gpt2xl.xlsx.numbers import NumberRows
+from gpt2xl.xlsx.packer import _PIECES_A_THREAD, Packer
 
 COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 
@@ -65,8 +67,15 @@ class OneWay(io.RawIOBase):
         raise OSError("not seekable")
 
 
-def zipped(pieces: list[bytes | NumberRows], compression: Compression, stream: Any, *, large: bool = False) -> bytes:
-    packer = Packer(compression)
+def zipped(
+    pieces: list[bytes | NumberRows],
+    compression: Compression,
+    stream: Any,
+    *,
+    large: bool = False,
+    packer: Packer | None = None,
+) -> bytes:
+    packer = packer or Packer(compression)
     try:
         with Archive(stream) as package:
             package.write(entry("first.xml"), b"<first/>")
@@ -130,7 +139,7 @@ def test_little_is_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
     packer = Packer("fast")
     for done, _ in enumerate(packer.packed(pieces()), start=1):
-        assert taken <= done + 2 * compress._PIECES_A_THREAD + 1
+        assert taken <= done + 2 * _PIECES_A_THREAD + 1
     packer.close()
     assert (done, taken) == (50, 50)
 
@@ -188,3 +197,67 @@ def test_a_failure_leaves_no_directory() -> None:
     with pytest.raises(KeyError):
         fail()
     assert not zipfile.is_zipfile(io.BytesIO(stream.getvalue()))
+
+
+@pytest.fixture
+def two_helpers(monkeypatch: pytest.MonkeyPatch) -> Packer:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    packer = Packer("default", helpers=True)
+    assert [helper._process.poll() for helper in packer._helpers] == [None, None]
+    return packer
+
+
+def ended(packer: Packer) -> bool:
+    return all(helper._process.returncode is not None for helper in packer._helpers)
+
+
+def test_the_same_with_processes(two_helpers: Packer) -> None:
+    assert zipped(PIECES, "default", io.BytesIO(), packer=two_helpers) == zipped(PIECES, "default", io.BytesIO())
+    assert two_helpers._idle.qsize() == 2
+    assert ended(two_helpers)
+
+
+def test_a_process_that_ends_is_not_missed(two_helpers: Packer) -> None:
+    two_helpers._helpers[0]._process.kill()
+    assert zipped(PIECES, "default", io.BytesIO(), packer=two_helpers) == zipped(PIECES, "default", io.BytesIO())
+    assert two_helpers._idle.qsize() == 1
+    assert ended(two_helpers)
+
+
+def test_numbers_that_are_none_in_a_process(two_helpers: Packer) -> None:
+    piece = numbers(3)
+    piece.values[1, 7] = np.nan
+    with pytest.raises(ValueError, match="NaN or an infinity"):
+        zipped([numbers(5), piece, numbers(5)], "default", io.BytesIO(), packer=two_helpers)
+    assert two_helpers._idle.qsize() == 2
+    assert ended(two_helpers)
+
+
+def test_a_process_reads_only_its_rows() -> None:
+    """A matrix of which some rows are asked for goes through the pipe as these rows."""
+    whole = numbers(300)
+    some = NumberRows(whole.values, whole.opens[100:200], whole.separator, whole.close, 100)
+    helper = Helper("fast")
+    try:
+        assert helper.pack(some) == pack(some, "fast")
+    finally:
+        helper.close()
+
+
+def test_a_process_ends_with_its_pipe() -> None:
+    """As when ours is killed: nobody is left to close it."""
+    helper = Helper("fast")
+    assert helper._process.stdin is not None
+    helper._process.stdin.close()
+    assert helper._process.wait(60) == 0
+    helper.close()
+
+
+def test_no_process_of_a_program_that_is_not_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert can_start()
+    for program in ("", None, "/usr/lib/libreoffice/program/soffice.bin"):
+        monkeypatch.setattr("sys.executable", program)
+        assert not can_start()
+        packer = Packer("fast", helpers=True)
+        packer.close()
+        assert packer._helpers == []

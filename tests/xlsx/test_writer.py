@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import zipfile
 from contextlib import closing
 from pathlib import Path
@@ -348,6 +349,58 @@ def test_nothing_is_left_of_a_failure(shell: Workbook, tmp_path: Path) -> None:
         write_workbook(path, shell, {"S": [Block(Rect.of(1, 1, 2, 2), stop)]})
     assert path.read_bytes() == b"as it was"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def two_sheets() -> tuple[Workbook, Block]:
+    shell = Workbook()
+    shell.active.title = "Computed"
+    shell.create_sheet("Given")
+    return shell, Block(Rect.of(1, 1, 300, 100), np.random.default_rng(5).random((300, 100)))
+
+
+def test_some_sheets_while_others_are_computed(tmp_path: Path) -> None:
+    """They come first in the file, always, and nothing is asked of the others before its time."""
+    shell, given_block = two_sheets()
+    computed: list[float] = []
+
+    class Later:
+        def __iter__(self) -> Iterator[Block]:
+            return iter([number(1, 1, value) for value in computed])
+
+    written: list[int] = []
+    for name in ("one.xlsx", "two.xlsx"):
+        computed.clear()
+        write_workbook(
+            tmp_path / name,
+            shell,
+            {"Computed": Later(), "Given": [given_block]},
+            ahead=["Given"],
+            meanwhile=lambda: computed.append(0.5),
+            progress=written.append,
+        )
+    assert sum(written) == 2 * 30_001
+    with zipfile.ZipFile(tmp_path / "one.xlsx") as archive:
+        assert archive.namelist()[:2] == ["[Content_Types].xml", "xl/worksheets/sheet2.xml"]
+    assert (tmp_path / "one.xlsx").read_bytes() == (tmp_path / "two.xlsx").read_bytes()
+    read = open_package(tmp_path / "one.xlsx")
+    assert read.read("Computed").num.tolist() == [[0.5]]
+    np.testing.assert_array_equal(read.read("Given").num, given_block.num)
+    assert ooxml_errors(tmp_path / "one.xlsx") == []
+
+
+def test_nothing_is_left_where_computing_fails(tmp_path: Path) -> None:
+    shell, given_block = two_sheets()
+
+    def fail() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_workbook(tmp_path / "x.xlsx", shell, {"Given": [given_block]}, ahead=["Given"], meanwhile=fail)
+    stop = Block(Rect.of(1, 1, 2, 2), np.zeros((2, 2)).view(Stop))
+    with pytest.raises(KeyboardInterrupt):
+        write_workbook(tmp_path / "x.xlsx", shell, {"Given": [stop]}, ahead=["Given"])
+    assert list(tmp_path.iterdir()) == []
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith(("ahead", "deflate"))] == []
 
 
 def test_targets_that_cannot_be_written(shell: Workbook, tmp_path: Path) -> None:
