@@ -29,6 +29,17 @@ _TENS = 10.0 ** np.arange(_MOST_DECIMALS + 1)
 # By the exponent's eight bits: the decimals whose unit is at most the distance of neighbours, 2^(exponent - 150).
 _DECIMALS = np.ceil(np.log10(2.0) * (150 - np.arange(256.0))).astype(np.intp)
 _FEWEST = 1
+# Up to so many decimals fewer are tried with all numbers: picking some of them takes as long.
+_ALL = 3
+
+
+def _scales(fewer: int) -> NDArray[np.float64]:
+    """By the exponent's eight bits: 10^s for so many fewer decimals s, NaN where there are too few or too many."""
+    usual = (np.maximum(_FEWEST, fewer) <= _DECIMALS) & (_DECIMALS <= _MOST_DECIMALS)
+    return np.where(usual, _TENS[np.where(usual, _DECIMALS - fewer, 0)], np.nan)
+
+
+_SCALES = [_scales(fewer) for fewer in range(_MOST_DECIMALS)]
 
 
 class Doubles:
@@ -86,29 +97,41 @@ def as_written(values: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _read_back(numbers: NDArray[np.float32], doubles: NDArray[np.float64]) -> None:
-    decimals = _DECIMALS[(numbers.view(np.uint32) >> 23) & 255]
-    odd = np.flatnonzero((decimals < _FEWEST) | (decimals > _MOST_DECIMALS))
-    if odd.size:
-        decimals[odd] = _FEWEST
+    exponents = (numbers.view(np.uint32) >> 23).astype(np.intp)
+    exponents &= 255
     exact = numbers.astype(np.float64)
-    scale = _TENS[decimals]
-    np.divide(np.rint(exact * scale), scale, out=doubles)
-    shorter = np.arange(numbers.size)
-    for fewer in range(1, _MOST_DECIMALS):
-        every = fewer == 1
-        here, exponents = (exact, decimals) if every else (exact[shorter], decimals[shorter])
-        scale = _TENS[np.maximum(exponents - fewer, 0)]
-        tried = np.rint(here * scale) / scale
-        same = tried.astype(np.float32) == (numbers if every else numbers[shorter])
-        same &= exponents >= fewer
-        shorter = shorter[same]
-        if not shorter.size:
+    scale, tried = np.empty_like(exact), np.empty_like(exact)
+    _nearest(exact, exponents, 0, scale, doubles)
+    shorter: NDArray[np.bool_] = np.ones(numbers.shape, np.bool_)
+    for fewer in range(1, _ALL):
+        _nearest(exact, exponents, fewer, scale, tried)
+        shorter &= tried.astype(np.float32) == numbers
+        doubles[...] = np.where(shorter, tried, doubles)
+    places = np.flatnonzero(shorter)
+    for fewer in range(_ALL, _MOST_DECIMALS):
+        scales = _SCALES[fewer][exponents[places]]
+        some = np.rint(exact[places] * scales) / scales
+        same = some.astype(np.float32) == numbers[places]
+        places = places[same]
+        if not places.size:
             break
-        doubles[shorter] = tried[same]
+        doubles[places] = some[same]
     # Zeros, numbers too large or too small for the tables, and powers of two, whose lower neighbour is nearer.
-    wrong = doubles.astype(np.float32) != numbers
-    wrong[odd] = True
-    places = np.flatnonzero(wrong)
+    places = np.flatnonzero(doubles.astype(np.float32) != numbers)
     if places.size:
         text = orjson.dumps(numbers[places], option=orjson.OPT_SERIALIZE_NUMPY)
         doubles[places] = orjson.loads(text)
+
+
+def _nearest(
+    exact: NDArray[np.float64],
+    exponents: NDArray[np.intp],
+    fewer: int,
+    scale: NDArray[np.float64],
+    result: NDArray[np.float64],
+) -> None:
+    """The nearest decimals with `fewer` decimals than always suffice, in `result`; `scale` is overwritten."""
+    _SCALES[fewer].take(exponents, out=scale, mode="clip")
+    np.multiply(exact, scale, out=result)
+    np.rint(result, out=result)
+    np.divide(result, scale, out=result)
