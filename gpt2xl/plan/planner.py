@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from gpt2xl.a1 import MAX_SHEET_NAME, Rect
 from gpt2xl.errors import TemplateError
-from gpt2xl.formula.printer import number_text
-from gpt2xl.formula.tree import Name, Node, transform
 from gpt2xl.model.config import Config
 from gpt2xl.plan import expand, layout
-from gpt2xl.plan.dimensions import measure
-from gpt2xl.plan.document import Activation, Document, Entry, SheetTemplate, Size
+from gpt2xl.plan.document import Document, Entry, SheetTemplate, Size
 from gpt2xl.plan.labels import add_labels, add_part_label
 from gpt2xl.plan.layout import Shape, Spot
-from gpt2xl.plan.plan import Formula, Item, Label, Place, Plan, Sheet
-from gpt2xl.plan.template import SCALES, formulas
-
-_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+from gpt2xl.plan.plan import Item, Label, Place, Plan, Sheet
+from gpt2xl.plan.template import formulas
+from gpt2xl.plan.words import PLACEHOLDER, Filler
+from gpt2xl.plan.writer import Writer
 
 
 def check_templates(document: Document) -> None:
     """Parse every formula of a document, so that a mistake shows before any model is at hand."""
     for where, formula in formulas(document):
-        expand.read(_PLACEHOLDER.sub("1", formula), where)
+        expand.read(PLACEHOLDER.sub("1", formula), where)
 
 
 def make_plan(
@@ -92,6 +88,10 @@ class _Planner:
         self.solution = solution
         self.only = only
         self.names: dict[str, Place] = {}
+        self.filler = Filler(document, config, self.sizes)
+        blocks = [{"i": str(block)} for block in range(config.n_layer)]
+        rows = {"check": self.checks, "exercise": self.exercises, "block": blocks}
+        self.writer = Writer(self.filler, self.names, rows)
         self.defined: set[str] = set()  # by the entries up to the one at hand
 
     def plan(self) -> Plan:
@@ -102,7 +102,7 @@ class _Planner:
             sheet = sheets.setdefault(draft.name, self._sheet(draft, sheets))
             sheet.charts += draft.template.charts
             sheet.texts += tuple(
-                replace(text, text=self._fill(text.text, draft.words)) for text in draft.template.texts
+                replace(text, text=self.filler.fill(text.text, draft.words)) for text in draft.template.texts
             )
             for (entry, words), spot in zip(draft.entries, spots, strict=True):
                 self._item(sheet, draft.template, entry, words, spot)
@@ -119,34 +119,17 @@ class _Planner:
         residual = ""
         for template in self.document.sheets:
             for index in range(self.config.n_layer) if template.repeat == "block" else [None]:
-                words = self._words(index, residual)
+                words = self.filler.words(index, residual)
                 if template.reads is not None and index == 0:
                     residual = template.reads
-                    words = self._words(index, residual)
-                name = self._fill(template.name, words)
+                    words = self.filler.words(index, residual)
+                name = self.filler.fill(template.name, words)
                 draft = _Draft(template, name, words)
                 draft.entries = list(self._entries(template, words))
                 drafts.append(draft)
                 if template.writes is not None:
-                    residual = self._fill(template.writes, words)
+                    residual = self.filler.fill(template.writes, words)
         return drafts
-
-    def _words(self, block: int | None, residual: str) -> dict[str, str]:
-        """What stands for the placeholders that are no arithmetic on sizes."""
-        config = self.config
-        words = {
-            "eps": number_text(config.layer_norm_epsilon),
-            "head": "wte" if config.tied else "lm_head.weight",
-            "activation": config.activation_function,
-        }
-        if residual:
-            words["residual"] = residual
-        if block is not None:
-            words["i"] = str(block)
-            asked = config.scale_attn_weights, config.scale_attn_by_inverse_layer_idx
-            (scale,) = (self.document.scales[name] for name, flags in SCALES.items() if flags == asked)
-            words["attention_scale"] = self._fill(scale, words)
-        return words
 
     def _entries(self, template: SheetTemplate, words: Mapping[str, str]) -> Iterator[tuple[Entry, Mapping[str, str]]]:
         """The entries, those that follow each other with `repeat = "head"` once together for each head."""
@@ -166,8 +149,8 @@ class _Planner:
         form = next((sheet for sheet in self.document.sheets if sheet.name == template.name and sheet.layout), template)
         shapes = [
             Shape(
-                self._measure(entry.shape[0], words),
-                self._measure(entry.shape[1], words),
+                self.filler.measure(entry.shape[0], words),
+                self.filler.measure(entry.shape[1], words),
                 entry.beside,
                 entry.cell,
                 entry.shape[0] == 1,
@@ -178,30 +161,14 @@ class _Planner:
             draft.name, form.layout, shapes, row_labels=form.row_labels, column_labels=form.column_labels
         )
         for (entry, words), spot in zip(draft.entries, arrangement.spots, strict=True):
-            name = self._fill(entry.name, words)
+            name = self.filler.fill(entry.name, words)
             self._define(name, Place(draft.name, spot.rect, single=entry.shape == (1, 1)), entry)
-            for part, rect in self._parts(entry, words, spot.rect):
+            for part, rect in self.filler.parts(entry, words, spot.rect):
                 self._define(part, Place(draft.name, rect), entry)
             if entry.labels is not None:
                 rect = Rect(spot.rect.top, spot.row_label, spot.rect.bottom, spot.row_label)
-                self._define(self._fill(entry.labels, words), Place(draft.name, rect), entry)
+                self._define(self.filler.fill(entry.labels, words), Place(draft.name, rect), entry)
         return arrangement.spots
-
-    def _parts(self, entry: Entry, words: Mapping[str, str], rect: Rect) -> Iterator[tuple[str, Rect]]:
-        """The named ranges of columns of an entry, those with {j} once a head, those with a new {i} once a block."""
-        for name, (first, count) in {**entry.columns, **entry.parts}.items():
-            for more in self._letters(name, words):
-                filled = {**words, **more}
-                left, width = self._measure(first, filled), self._measure(count, filled)
-                yield self._fill(name, filled), rect.part(0, left, rect.height, width)
-
-    def _letters(self, name: str, words: Mapping[str, str]) -> list[dict[str, str]]:
-        """The heads where a name has {j}, the blocks where it has {i} and stands on no block's sheet."""
-        if "{j}" in name:
-            return [{"j": str(head)} for head in range(self.config.n_head)]
-        if "{i}" in name and "i" not in words:
-            return [{"i": str(block)} for block in range(self.config.n_layer)]
-        return [{}]
 
     def _define(self, name: str, place: Place, entry: Entry) -> None:
         if name in self.names:
@@ -217,8 +184,8 @@ class _Planner:
         corner = layout.arrange(draft.name, template.layout, []).freeze if template.layout != "form" else None
         return Sheet(
             draft.name,
-            self._fill(template.title, draft.words),
-            self._fill(template.note, draft.words),
+            self.filler.fill(template.title, draft.words),
+            self.filler.fill(template.note, draft.words),
             template.layout,
             template.group,
             corner or (Rect.parse(template.freeze) if template.freeze else Rect(1, 1, 1, 1)),
@@ -229,7 +196,7 @@ class _Planner:
     # -- what stands there -------------------------------------------------------------------------------------
 
     def _item(self, sheet: Sheet, template: SheetTemplate, entry: Entry, words: Mapping[str, str], spot: Spot) -> None:
-        name = self._fill(entry.name, words)
+        name = self.filler.fill(entry.name, words)
         where = f"{entry.where} ({name})"
         earlier = self._earlier(entry.loop)
         scope = expand.Scope(self.names, earlier, where)
@@ -239,30 +206,30 @@ class _Planner:
             Item(
                 kind=entry.kind,
                 name=name,
-                title=self._fill(entry.title, words),
-                note=self._fill(entry.note, words),
+                title=self.filler.fill(entry.title, words),
+                note=self.filler.fill(entry.note, words),
                 rect=spot.rect,
                 heading=spot.heading,
                 first_of_band=spot.first_of_band,
                 number=entry.number,
                 role=entry.role,
-                formulas=self._formulas(entry, words, sheet.name, spot, scope)
+                formulas=self.writer.formulas(entry, words, sheet.name, spot, scope)
                 if entry.kind == "step" and not blank
                 else (),
                 blank=blank,
                 exercise=exercise,
-                data=None if entry.data is None else self._fill(entry.data, words),
+                data=None if entry.data is None else self.filler.fill(entry.data, words),
                 value=entry.value,
                 style=entry.style or ("integer" if template.numbers == "integer" else None),
                 shades=self._shades(entry, words, sheet.name, spot, scope),
                 row_title=self._axis_title(entry.shape[0]),
                 padded=entry.shape[0] == "T" and sheet.layout == "blocks",
                 across=entry.across,
-                math=self._fill(entry.math, words),
-                source=self._fill(entry.source, words),
+                math=self.filler.fill(entry.math, words),
+                source=self.filler.fill(entry.source, words),
             )
         )
-        for known in [name, *(part for part, _ in self._parts(entry, words, spot.rect)), entry.labels]:
+        for known in [name, *(part for part, _ in self.filler.parts(entry, words, spot.rect)), entry.labels]:
             if known is not None:
                 self.defined.add(known)
         if exercise:
@@ -270,7 +237,7 @@ class _Planner:
             cell = Rect.of(mark, spot.heading.left + (0 if blank else 4), 1, 1)
             sheet.labels.append(Label(cell, "mark", f"INDEX(exercise.mark,{self.marks[name]})"))
         add_labels(sheet, entry, spot, self.document.axes, scope)
-        for part, rect in self._parts(entry, words, spot.rect):
+        for part, rect in self.filler.parts(entry, words, spot.rect):
             if any("{j}" in template for template in (*entry.columns, *entry.parts)) and rect.width < spot.rect.width:
                 add_part_label(sheet, spot, part, rect)
 
@@ -279,7 +246,7 @@ class _Planner:
     ) -> dict[str, str]:
         where = f"{entry.where}, `shades`"
         return {
-            colour: expand.condition(expand.read(self._fill(condition, words), where), sheet, spot, scope)
+            colour: expand.condition(expand.read(self.filler.fill(condition, words), where), sheet, spot, scope)
             for colour, condition in entry.shades.items()
         }
 
@@ -293,94 +260,6 @@ class _Planner:
         }
         return lambda name: name in self.defined or name in members
 
-    def _formulas(
-        self, entry: Entry, words: Mapping[str, str], sheet: str, spot: Spot, scope: expand.Scope
-    ) -> tuple[Formula, ...]:
-        where = f"{entry.where}, `{entry.way}`"
-        assert entry.formula is not None
-        if entry.way == "activation":
-            activation = self._activation(entry.where)
-            tree = self._of_block(activation.formula, self._fill(entry.formula, words))
-            if activation.way == "each":
-                return expand.each(tree, sheet, spot, scope)
-            return (expand.block(tree, spot.rect, sheet, spot, scope),)
-        if entry.parts:
-            (part,) = entry.parts
-            return tuple(
-                expand.block(
-                    expand.read(self._fill(entry.formula, {**words, "j": str(head)}), where),
-                    self.names[self._fill(part, {**words, "j": str(head)})].rect,
-                    sheet,
-                    spot,
-                    scope,
-                )
-                for head in range(self.config.n_head)
-            )
-        if entry.per is not None:
-            return tuple(
-                formula
-                for more, rect in self._pieces(entry, spot.rect)
-                for formula in self._one_way(entry, {**words, **more}, sheet, _piece(spot, rect), scope)
-            )
-        return self._one_way(entry, words, sheet, spot, scope)
-
-    def _pieces(self, entry: Entry, rect: Rect) -> Iterator[tuple[Mapping[str, str], Rect]]:
-        """The rows of a step that are written one by one, or its columns where these are the blocks."""
-        blocks = [{"i": str(block)} for block in range(self.config.n_layer)]
-        words = {"check": self.checks, "exercise": self.exercises, "block": blocks}[entry.per or "block"]
-        across = entry.shape[0] != "L" and entry.per == "block"
-        for place, more in enumerate(words):
-            yield more, rect.part(0, place, rect.height, 1) if across else rect.part(place, 0, 1, rect.width)
-
-    def _one_way(
-        self, entry: Entry, words: Mapping[str, str], sheet: str, spot: Spot, scope: expand.Scope
-    ) -> tuple[Formula, ...]:
-        """A rectangle with the formula of the step as `words` make it, in the way that the step is written."""
-        where = f"{entry.where}, `{entry.way}`"
-        assert entry.formula is not None
-        tree = expand.read(self._fill(entry.formula, words), where)
-        match entry.way:
-            case "each":
-                return expand.each(tree, sheet, spot, scope)
-            case "array":
-                return expand.array(tree, sheet, spot, scope)
-            case "triangle":
-                first = None
-                if entry.first is not None:
-                    first = expand.read(self._fill(entry.first, words), f"{entry.where}, `first`")
-                return expand.triangle(tree, first, sheet, spot, scope)
-        return (expand.block(tree, spot.rect, sheet, spot, scope),)
-
-    def _activation(self, where: str) -> Activation:
-        """The activation function that the model's configuration names."""
-        function = self.config.activation_function
-        if function not in self.document.activations:
-            known = ", ".join(sorted(self.document.activations))
-            raise TemplateError(
-                f"{where}: activations.toml has no `{function}`, which the model asks for; it has {known}"
-            )
-        return self.document.activations[function]
-
-    def _of_block(self, formula: str, block: str) -> Node:
-        """The formula of x for the block of that name."""
-        tree = expand.read(formula, "activations.toml")
-        return transform(tree, lambda node: replace(node, name=block) if node == Name("x") else node)
-
     def _axis_title(self, size: Size) -> str:
         axis = self.document.axes.get(str(size))
         return axis.title if axis is not None else ""
-
-    # -- numbers into words ------------------------------------------------------------------------------------
-
-    def _measure(self, size: Size, words: Mapping[str, str]) -> int:
-        known = ("i", "j", "rows", "columns", "before", "check")
-        letters = {**self.sizes, **{letter: int(words[letter]) for letter in known if letter in words}}
-        return measure(size, letters)
-
-    def _fill(self, text: str, words: Mapping[str, str]) -> str:
-        return _PLACEHOLDER.sub(lambda found: words.get(found[1]) or str(self._measure(found[1], words)), text)
-
-
-def _piece(spot: Spot, rect: Rect) -> Spot:
-    """The part `rect` of an entry's place."""
-    return replace(spot, rect=rect, down=rect.top - spot.rect.top, right=rect.left - spot.rect.left)

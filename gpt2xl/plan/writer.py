@@ -1,0 +1,101 @@
+"""The formulas of a step, in the way that its template says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gpt2xl.a1 import Rect
+from gpt2xl.errors import TemplateError
+from gpt2xl.formula.tree import Name, Node, transform
+from gpt2xl.plan import expand
+from gpt2xl.plan.document import Activation, Entry
+from gpt2xl.plan.layout import Spot
+from gpt2xl.plan.plan import Formula, Place
+from gpt2xl.plan.words import Filler
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes formulas where the places of all names are known; `rows` are what `per` goes through, by its word."""
+
+    filler: Filler
+    names: Mapping[str, Place]
+    rows: Mapping[str, Sequence[Mapping[str, str]]]
+
+    def formulas(
+        self, entry: Entry, words: Mapping[str, str], sheet: str, spot: Spot, scope: expand.Scope
+    ) -> tuple[Formula, ...]:
+        """All formulas of `entry`; `words` stand for its placeholders."""
+        where = f"{entry.where}, `{entry.way}`"
+        assert entry.formula is not None
+        if entry.way == "activation":
+            activation = self._activation(entry.where)
+            tree = self._of_block(activation.formula, self.filler.fill(entry.formula, words))
+            if activation.way == "each":
+                return expand.each(tree, sheet, spot, scope)
+            return (expand.block(tree, spot.rect, sheet, spot, scope),)
+        if entry.parts:
+            (part,) = entry.parts
+            return tuple(
+                expand.block(
+                    expand.read(self.filler.fill(entry.formula, {**words, "j": str(head)}), where),
+                    self.names[self.filler.fill(part, {**words, "j": str(head)})].rect,
+                    sheet,
+                    spot,
+                    scope,
+                )
+                for head in range(self.filler.config.n_head)
+            )
+        if entry.per is not None:
+            return tuple(
+                formula
+                for more, rect in self._pieces(entry, spot.rect)
+                for formula in self._one_way(entry, {**words, **more}, sheet, _piece(spot, rect), scope)
+            )
+        return self._one_way(entry, words, sheet, spot, scope)
+
+    def _pieces(self, entry: Entry, rect: Rect) -> Iterator[tuple[Mapping[str, str], Rect]]:
+        """The rows of a step that are written one by one, or its columns where these are the blocks."""
+        across = entry.shape[0] != "L" and entry.per == "block"
+        for place, more in enumerate(self.rows[entry.per or "block"]):
+            yield more, rect.part(0, place, rect.height, 1) if across else rect.part(place, 0, 1, rect.width)
+
+    def _one_way(
+        self, entry: Entry, words: Mapping[str, str], sheet: str, spot: Spot, scope: expand.Scope
+    ) -> tuple[Formula, ...]:
+        """A rectangle with the formula of the step as `words` make it, in the way that the step is written."""
+        where = f"{entry.where}, `{entry.way}`"
+        assert entry.formula is not None
+        tree = expand.read(self.filler.fill(entry.formula, words), where)
+        match entry.way:
+            case "each":
+                return expand.each(tree, sheet, spot, scope)
+            case "array":
+                return expand.array(tree, sheet, spot, scope)
+            case "triangle":
+                first = None
+                if entry.first is not None:
+                    first = expand.read(self.filler.fill(entry.first, words), f"{entry.where}, `first`")
+                return expand.triangle(tree, first, sheet, spot, scope)
+        return (expand.block(tree, spot.rect, sheet, spot, scope),)
+
+    def _activation(self, where: str) -> Activation:
+        """The activation function that the model's configuration names."""
+        function = self.filler.config.activation_function
+        if function not in self.filler.document.activations:
+            known = ", ".join(sorted(self.filler.document.activations))
+            raise TemplateError(
+                f"{where}: activations.toml has no `{function}`, which the model asks for; it has {known}"
+            )
+        return self.filler.document.activations[function]
+
+    def _of_block(self, formula: str, block: str) -> Node:
+        """The formula of x for the block of that name."""
+        tree = expand.read(formula, "activations.toml")
+        return transform(tree, lambda node: replace(node, name=block) if node == Name("x") else node)
+
+
+def _piece(spot: Spot, rect: Rect) -> Spot:
+    """The part `rect` of an entry's place."""
+    return replace(spot, rect=rect, down=rect.top - spot.rect.top, right=rect.left - spot.rect.left)
