@@ -87,6 +87,7 @@ def main() -> None:
     help="Time against size of the file.",
 )
 @click.option("--refs", is_flag=True, help="Write cell references on the parameter sheets of large models too.")
+@click.option("--loss", is_flag=True, help="The surprise of every token of the prompt, and its perplexity.")
 @click.option("--exercise", is_flag=True, help="Leave steps blank for a student, and mark the answers.")
 @click.option("--blank", metavar="STEPS", help="Which steps, for instance ln_1,attn.pattern; * stands for anything.")
 @click.option("--solution", is_flag=True, help="The key: the same copy with the formulas.")

@@ -84,6 +84,7 @@ def build(
     digits: int | None = None,
     compression: Compression = "default",
     refs: bool = False,
+    loss: bool = False,
     exercise: bool = False,
     blank: Sequence[str] = (),
     solution: bool = False,
@@ -97,8 +98,8 @@ def build(
     `max_tokens` and `max_chars` say what later prompts may have; by default 16 tokens and 80 characters, or as many
     as `prompt` has. `vocab` keeps only the first so many tokens, `digits` rounds every parameter to so many
     significant digits; the workbook says both. `refs` writes cell references on the parameter sheets of large models
-    too. `announce` is called once, before the work begins, with what will come of it; `progress` is called while the
-    file is written, with the number of cells written since.
+    too. `loss` adds the surprise of every token of the prompt. `announce` is called once, before the work begins, with
+    what will come of it; `progress` is called while the file is written, with the number of cells written since.
 
     `exercise` leaves steps blank for a student to fill in, `blank` says which, and `solution` is the key to the same
     copy. `plain` leaves out everything that the model computes without.
@@ -116,10 +117,12 @@ def build(
     exercise = exercise or solution or bool(blank)
     if plain and exercise:
         raise ExerciseError("--plain leaves out the sheets that mark a student's answers; leave out one of the two")
-    steps = None if plain else lessons.reference(checkpoint, prompt, short=not exact)
+    steps = None if plain else lessons.reference(checkpoint, prompt, short=not exact, loss=loss)
     exercises = blanked(blank or USUAL, steps, load_templates()) if exercise and steps else []
     kept = {option: number for option, number in (("vocab", vocab), ("digits", digits)) if number is not None}
-    plan = plan_for(checkpoint, capacity, steps, exercises, solution=solution, kept=kept)
+    plan = plan_for(
+        checkpoint, capacity, steps, exercises, solution=solution, only=[*kept, *(["loss"] if loss else [])]
+    )
     decimals = digits or (FLOAT64_DIGITS if exact else FLOAT32_DIGITS)
     announce(foresee(plan, compression, min(decimals, FLOAT64_DIGITS), references=exact or refs))
     parameters: dict[str, Array | Rows] = {
@@ -135,6 +138,7 @@ def build(
         columns |= lessons.exercises(plan, exercises)
     options = {"model": None if str(model) == "tiny" else model, "max-tokens": max_tokens, "max-chars": max_chars}
     options |= kept | {
+        "loss": loss,
         "exercise": exercise and not solution,
         "blank": ",".join(blank),
         "solution": solution,
@@ -208,12 +212,12 @@ def plan_for(
     exercises: Sequence[str] = (),
     *,
     solution: bool = False,
-    kept: Collection[str] = (),
+    only: Collection[str] = (),
 ) -> Plan:
     """The plan of a checkpoint's workbook; `steps` are the reference's, None for a plain one.
 
-    `kept` are the options by which only some of the model is in it: "vocab", "digits". Raises `LimitError` where a
-    sheet would have too many rows or columns.
+    `only` are the options that add something: "vocab" and "digits" where they keep some of the model, "loss". Raises
+    `LimitError` where a sheet would have too many rows or columns.
     """
     vocabulary = checkpoint.vocabulary
     sizes = dimensions(
@@ -233,7 +237,7 @@ def plan_for(
             checks=shapes,
             exercises=exercises,
             solution=solution,
-            only=kept,
+            only=only,
         )
     except LimitError as error:
         raise LimitError(

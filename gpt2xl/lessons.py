@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpt2xl.model.checkpoint import Checkpoint
 from gpt2xl.model.forward import NumpyReference
+from gpt2xl.model.loss import surprise
 from gpt2xl.model.vocabulary import Vocabulary
 from gpt2xl.plan.plan import Plan
 from gpt2xl.tables import Column
@@ -62,23 +63,30 @@ class Reference:
     allowed: float
 
 
-def reference(checkpoint: Checkpoint, prompt: str, *, short: bool) -> dict[str, Reference]:
-    """Every step of `prompt`; `short` for a model of many parameters, whose workbook is not to grow much by it.
+def reference(checkpoint: Checkpoint, prompt: str, *, short: bool, loss: bool = False) -> dict[str, Reference]:
+    """Every step of `prompt`, with `loss` its tokens' surprise too.
 
-    Then numbers are rounded to a hundredth of what is allowed, and of many tokens the last ones are taken: a mistake in
-    an earlier row reaches these through attention.
+    `short` is for a model of many parameters, whose workbook is not to grow much by it: then
+    numbers are rounded to a hundredth of what is allowed, and of many tokens the last ones are taken. A mistake in an
+    earlier row reaches these through attention.
     """
-    steps = NumpyReference(checkpoint).run(checkpoint.vocabulary.encode(prompt))
+    ids = checkpoint.vocabulary.encode(prompt)
+    steps = NumpyReference(checkpoint).run(ids)
+    if loss:
+        steps |= surprise(checkpoint, steps, ids)
     tokens = len(steps["embed"])
     numbers = sum(values.size for values in steps.values() if values.ndim == 2)
     kept = max(1, min(tokens, SHORT_REFERENCE * tokens // numbers)) if short else tokens
     found = {}
     for name, values in steps.items():
         matrix = values[-kept:] if values.ndim == 2 else values.reshape(-1, 1)
-        scale = max(1.0, float(np.abs(values).max()))
+        matrix = matrix[~np.isnan(matrix[:, 0])]  # the first token's surprise
+        if not matrix.size:
+            continue
+        scale = float(np.nanmax(np.abs(values), initial=1.0))
         if short:
             matrix = np.round(matrix, 8 - len(str(int(scale))))
-        found[name] = Reference(matrix, tokens - kept if values.ndim == 2 else 0, TOLERANCE * scale)
+        found[name] = Reference(matrix, values.shape[0] - matrix.shape[0], TOLERANCE * scale)
     return found
 
 

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpt2xl.errors import EngineError, ModelError, NameNotFound, PromptError, WorkbookError
+from gpt2xl.model.attribution import ATTRIBUTION, attribution, token_of
 from gpt2xl.model.checkpoint import Checkpoint, load_checkpoint
+from gpt2xl.model.loss import LOSS, surprise
 from gpt2xl.model.reduced import reduced
 from gpt2xl.model.reference import NumpyReference, TorchReference, require_torch
 from gpt2xl.model.steps import Steps, step_names
@@ -78,21 +80,24 @@ def check(
     whole, checkpoint, answers = _computed(Path(path), model, prompts, engine, timeout)
     # The workbook's numbers and the reference's are never held at the same time: a large model has a gigabyte of each.
     steps = _reference(checkpoint, reference)
-    compared = [_compare(answer, steps.run(answer.expected_ids), tolerance) for answer in answers]
+    compared = [_compare(answer, _expected(answer, checkpoint, steps), tolerance) for answer in answers]
     comparisons = [comparison for comparison, _ in compared]
     if checkpoint is not whole:
         del steps
         unrounded = _reference(whole, reference)
         comparisons = [
-            _moved(comparison, values, unrounded.run(whole.vocabulary.encode(comparison.prompt)))
-            for comparison, values in compared
+            _moved(comparison, values, _expected(answer, whole, unrounded))
+            for answer, (comparison, values) in zip(answers, compared, strict=True)
         ]
     return Verdict(engine, reference, comparisons)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the workbook computed for one prompt, by name, and what of a student copy is blank."""
+    """What the workbook computed for one prompt, by name, and what of a student copy is blank.
+
+    `attributed` is the word whose logit is taken apart, empty for the next token, None where the workbook does not.
+    """
 
     prompt: str
     expected_ids: list[int]
@@ -101,6 +106,7 @@ class Answer:
     next_token_id: int | None
     steps: dict[str, Floats]
     blank: list[str]
+    attributed: str | None
 
 
 def _computed(
@@ -130,7 +136,7 @@ def _kept(workbook: Workbook, name: str) -> int | None:
 def _moved(comparison: Comparison, values: Steps, unrounded: Steps) -> Comparison:
     """The same with how far `values`, the reference's with rounded parameters, are from those of the model itself."""
     steps = [
-        replace(step, moved=float(np.max(np.abs(values[step.name] - unrounded[step.name]), initial=0.0)))
+        replace(step, moved=float(np.max(np.abs(np.nan_to_num(values[step.name] - unrounded[step.name])), initial=0.0)))
         for step in comparison.steps
     ]
     return replace(comparison, steps=steps, unrounded_next_token_id=int(np.argmax(unrounded["logits"])))
@@ -204,6 +210,7 @@ def _answer(calculator: Calculator, workbook: Workbook, checkpoint: Checkpoint, 
         shown = prompt if len(prompt) <= _SHOWN else f"{prompt[:_SHOWN]}…"
         raise PromptError(f"the workbook cannot answer {shown!r}: {state}")
     names = step_names(checkpoint.config)
+    names += [name for name in (*ATTRIBUTION, *LOSS) if name in workbook]
     missing = [name for name in names if name not in workbook]
     if missing:
         raise NameNotFound(f"{workbook.path.name} has no name `{missing[0]}`; build it again")
@@ -217,7 +224,27 @@ def _answer(calculator: Calculator, workbook: Workbook, checkpoint: Checkpoint, 
         next_token_id=int(found) if isinstance(found, float | int) else None,
         steps={name: _numbers(calculator, name) for name in names},
         blank=_blank(calculator, workbook),
+        attributed=_word(calculator.get("attribution.token")[0][0]) if "attribution.token" in workbook else None,
     )
+
+
+def _expected(answer: Answer, checkpoint: Checkpoint, reference: Any) -> Steps:
+    """The reference's steps for an answer's prompt, and what it makes of the workbook's further questions."""
+    values: Steps = reference.run(answer.expected_ids)
+    if answer.attributed is not None:
+        known = checkpoint.config.vocab_size
+        token: int | None = int(np.argmax(values["logits"]))
+        if answer.attributed:
+            token = token_of(checkpoint.vocabulary, known, answer.attributed)
+        if token is None:
+            raise PromptError(
+                f"the workbook's cell `attribution.token` holds {answer.attributed!r}, which is no single token; empty "
+                "it, or write another word"
+            )
+        values |= attribution(checkpoint, values, answer.expected_ids, token)
+    if "loss.bits" in answer.steps:
+        values |= surprise(checkpoint, values, answer.expected_ids)
+    return values
 
 
 def _compare(answer: Answer, values: Steps, tolerance: float) -> tuple[Comparison, Steps]:
@@ -242,15 +269,15 @@ def _blank(calculator: Calculator, workbook: Workbook) -> list[str]:
 def _step(name: str, computed: Floats, expected: Floats, tolerance: float) -> Step:
     """Compare the rows (and, for scores and patterns, columns) that the prompt fills; the rest is padding.
 
-    A cell that holds no number differs infinitely.
+    A cell that holds no number differs infinitely, unless it is to hold none.
     """
     filled = (slice(None), 0) if expected.ndim == 1 else (slice(expected.shape[0]), slice(expected.shape[1]))
     computed = computed[filled]
     if computed.shape != expected.shape:
         raise WorkbookError(f"`{name}` has shape {computed.shape} in the workbook and {expected.shape} in the model")
-    apart = np.abs(computed - expected)
+    apart = np.where(np.isnan(computed) & np.isnan(expected), 0.0, np.abs(computed - expected))
     difference = float(np.max(np.where(np.isnan(apart), np.inf, apart), initial=0.0))
-    scale = max(1.0, float(np.max(np.abs(expected), initial=0.0)))
+    scale = max(1.0, float(np.max(np.abs(np.nan_to_num(expected)), initial=0.0)))
     return Step(name, expected.shape, difference, difference <= tolerance * scale)
 
 
@@ -261,6 +288,13 @@ def _numbers(calculator: Calculator, ref: str) -> Floats:
     except EngineError:
         rows = calculator.get(ref)
         return np.array([[cell if isinstance(cell, float | int) else np.nan for cell in row] for row in rows])
+
+
+def _word(value: object) -> str:
+    """What a person typed, as formulas read it: a whole number without a point."""
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _is_error(text: str) -> bool:

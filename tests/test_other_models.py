@@ -14,6 +14,7 @@ from test_witnesses import differences
 import gpt2xl
 from gpt2xl.engines.ironcalc import IronCalc
 from gpt2xl.engines.libreoffice import LibreOffice
+from gpt2xl.model.attribution import ATTRIBUTION
 from gpt2xl.model.checkpoint import load_checkpoint
 from gpt2xl.model.steps import step_names
 
@@ -69,7 +70,7 @@ def test_every_step_as_pytorch(name: str, folder: Path) -> None:
     for comparison in verdict.prompts:
         assert comparison.token_ids == checkpoint.vocabulary.encode(comparison.prompt)
         assert comparison.first_divergence is None
-        assert [step.name for step in comparison.steps] == list(step_names(checkpoint.config))
+        assert [step.name for step in comparison.steps] == [*step_names(checkpoint.config), *ATTRIBUTION]
         assert max(step.max_abs_diff for step in comparison.steps) < 1e-9
     assert len(verdict.prompts) == len(prompts)
     assert verdict.ok

@@ -19,7 +19,8 @@ def blanked(wanted: Sequence[str], known: Iterable[str], document: Document) -> 
     A name is written in full (`h.1.attn.pattern.2`), short for the first block and its first head (`attn.pattern`), or
     with `*` (`h.*.ln_1`). Raises `ExerciseError` for one that means no step.
     """
-    own = [entry.name for sheet in document.sheets for entry in sheet.entries if entry.kind == "step"]
+    sheets = [sheet for sheet in document.sheets if sheet.layout == "blocks"]  # where there is room for marks
+    own = [entry.name for sheet in sheets for entry in sheet.entries if entry.kind == "step"]
     written = re.compile("|".join(re.sub(r"\\{[ij]\\}", "[0-9]+", re.escape(name)) for name in own))
     names = [name for name in known if written.fullmatch(name)]
     chosen: set[str] = set()

@@ -39,18 +39,19 @@ def make_plan(
 
     `checks` are the steps that a reference has, with its rows, its columns and the rows before them; without it the
     sheets are left out that the model computes without, and all charts and words of forms. `exercises` are the steps
-    that a student fills in: their formulas are left out, or only marked where a `solution` is asked for. Entries with
-    `only` are there where it is in `only`, those with "untied" where the configuration has an `lm_head.weight`.
+    that a student fills in: their formulas are left out, or only marked where a `solution` is asked for. Sheets
+    and entries with `only` are there where it is in `only`, those with "untied" where the configuration has an
+    `lm_head.weight`.
 
     Raises `TemplateError` for a template that does not fit the configuration, `LimitError` where a sheet would exceed
     Excel's rows or columns.
     """
     check_templates(document)
-    sheets = [sheet for sheet in document.sheets if sheet.only != "exercise" or exercises]
+    only = {*only, *([] if config.tied else ["untied"]), *(["exercise"] if exercises else [])}
+    sheets = [sheet for sheet in document.sheets if sheet.only is None or sheet.only in only]
     if checks is None:
         sheets = [replace(sheet, charts=(), texts=()) for sheet in sheets if not sheet.surface]
     document = replace(document, sheets=tuple(sheets))
-    only = {*only, *([] if config.tied else ["untied"])}
     return _Planner(document, config, sizes, checks or {}, exercises, solution, only).plan()
 
 

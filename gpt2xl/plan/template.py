@@ -21,8 +21,8 @@ bottom. Each file describes a sheet (``[sheet]``) and what stands on it:
 ``shades`` has conditions, written as ``each`` is: the cells where one holds are set off by its colour. ``columns`` and
 ``parts`` name ranges of columns inside a step, once a head or block where the name has ``{j}`` or ``{i}``; a step with
 ``parts`` has a formula for each of them. ``per = "block"`` writes each row (or column, if there are as many as blocks)
-with its own ``{i}``, ``per = "check"`` each row with the ``{step}`` that the reference has for it, ``per =
-"exercise"`` with the step that is left blank.
+with its own ``{i}``, ``per = "head"`` each cell of blocks × heads with its ``{i}`` and ``{j}``, ``per = "check"`` each
+row with the ``{step}`` that the reference has for it, ``per = "exercise"`` with the step that is left blank.
 ``repeat = "block"`` on a sheet repeats it for each transformer block (``{i}``); ``repeat = "head"`` on steps that
 follow each other repeats these steps for each head (``{j}``). In formulas and texts ``{...}`` is replaced by a number.
 Formulas are Excel's, with these additions, which become plain references when a workbook is planned:
@@ -137,13 +137,14 @@ _ROLES = {"input": "input", "table": "parameter", "parameter": "parameter"}
 _CHOICES = {
     "layout": ("form", "columns", "blocks"),
     "group": ("front", "model", "guide", "tables", "weights"),
-    "only": ("untied", "exercise", "vocab", "digits"),
-    "per": ("block", "check", "exercise"),
+    "only": ("untied", "exercise", "vocab", "digits", "loss"),
+    "per": ("block", "head", "check", "exercise"),
     "numbers": ("decimal", "integer"),
     "role": ("activation", "intermediate", "output"),
-    "kind": ("bar", "columns", "line", "points"),
+    "kind": ("bar", "columns", "amounts", "line", "points"),
     "style": (
-        *("heat", "stream", "parameter", "decimal", "integer", "percent", "scientific", "masked", "mark", "links"),
+        *("heat", "stream", "signed", "parameter", "decimal", "integer", "percent", "scientific", "masked", "mark"),
+        "links",
         *(
             "answer",
             "sentence",

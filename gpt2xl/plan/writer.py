@@ -56,7 +56,12 @@ class Writer:
         return self._one_way(entry, words, sheet, spot, scope)
 
     def _pieces(self, entry: Entry, rect: Rect) -> Iterator[tuple[Mapping[str, str], Rect]]:
-        """The rows of a step that are written one by one, or its columns where these are the blocks."""
+        """The rows of a step that are written one by one, its columns where these are the blocks, or its cells."""
+        if entry.per == "head":
+            for row, block in enumerate(self.rows["block"]):
+                for head in range(self.filler.config.n_head):
+                    yield {**block, "j": str(head)}, rect.part(row, head, 1, 1)
+            return
         across = entry.shape[0] != "L" and entry.per == "block"
         for place, more in enumerate(self.rows[entry.per or "block"]):
             yield more, rect.part(0, place, rect.height, 1) if across else rect.part(place, 0, 1, rect.width)

@@ -22,6 +22,7 @@ from gpt2xl.plan.plan import Place
 # Blue, vermillion and green of the palette, which differ in lightness too.
 _COLOURS = ("0072B2", "D55E00", "009E73")
 _MARKERS = ("circle", "triangle", "square")
+_KINDS = {"bar": BarChart, "columns": BarChart, "amounts": BarChart, "line": LineChart, "points": ScatterChart}
 
 
 def add_chart(worksheet: Worksheet, chart: Chart, names: Mapping[str, Place], sheets: Mapping[str, Worksheet]) -> None:
@@ -33,7 +34,7 @@ def add_chart(worksheet: Worksheet, chart: Chart, names: Mapping[str, Place], sh
             sheets[names[name].sheet], min_col=rect.left, max_col=rect.right, min_row=rect.top, max_row=rect.bottom
         )
 
-    drawn: Any = {"bar": BarChart, "columns": BarChart, "line": LineChart, "points": ScatterChart}[chart.kind]()
+    drawn: Any = _KINDS[chart.kind]()
     for place, series in enumerate(chart.series):
         if chart.kind == "points":
             drawn.series += _points(series, place, reference)
@@ -66,6 +67,9 @@ def add_chart(worksheet: Worksheet, chart: Chart, names: Mapping[str, Place], sh
             axis.tickLblPos = "low"
             axis.number_format = "0.0"
             axis.majorGridlines = None
+    if chart.kind == "amounts":
+        drawn.x_axis.tickLblPos = "low"  # below the columns that point down
+        drawn.y_axis.number_format = "General"
     if chart.kind in ("line", "columns"):
         drawn.y_axis.scaling.min, drawn.y_axis.scaling.max = 0, 1
         drawn.y_axis.number_format = "0%"
@@ -88,7 +92,8 @@ def _font(size: int) -> ParagraphProperties:
 
 def _colour(series: Any, kind: str, place: int) -> None:
     colour = _COLOURS[place % len(_COLOURS)]
-    if kind in ("bar", "columns"):
+    if kind in ("bar", "columns", "amounts"):
+        series.invertIfNegative = False
         series.graphicalProperties = GraphicalProperties(solidFill=colour)
         return
     series.marker.symbol = _MARKERS[place % len(_MARKERS)]

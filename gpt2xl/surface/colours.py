@@ -33,6 +33,7 @@ SHADES = {
     "wrong": "F0B183",
     "open": "FFFBD1",
     "faint": "EDEDED",
+    **{f"surprise {depth}": tint for depth, tint in enumerate(("FDF0E6", "F6D5BC", "F0B183", "E58A4A"), start=1)},
 }
 
 INK, LINK, GREY, PADDING, CODE = "1F2A44", "0563C1", "595959", "A6A6A6", "7F4A00"

@@ -42,6 +42,18 @@ def add_formats(worksheet: Worksheet, item: Item) -> None:
             ),
         )  # fmt: skip
 
+    if item.style == "signed" and item.rect.size > 1:
+        # The same distance from 0 has the same depth of colour, whatever the signs.
+        low, zero, high = STREAM
+        largest = f"MAX(MAX({item.rect.absolute}),-MIN({item.rect.absolute}))"
+        add(
+            cells,
+            ColorScaleRule(
+                start_type="formula", start_value=f"-{largest}", start_color=low, mid_type="num", mid_value=0,
+                mid_color=zero, end_type="formula", end_value=largest, end_color=high,
+            ),
+        )  # fmt: skip
+
 
 def add_parameter_look(worksheet: Worksheet, rect: Rect) -> None:
     """The look of parameters for all cells of a rectangle, which then need no style of their own."""
