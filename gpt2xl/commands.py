@@ -17,7 +17,7 @@ import numpy as np
 
 from gpt2xl import __version__
 from gpt2xl.errors import ExerciseError, Gpt2xlError
-from gpt2xl.stopping import stopping_in_order
+from gpt2xl.stopping import leave, stopping_in_order
 
 if TYPE_CHECKING:
     from gpt2xl.outlook import Outlook
@@ -39,7 +39,11 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         except KeyboardInterrupt:
             # Not click's 1, which a check gives to a workbook that differs.
             click.echo("gpt2xl: interrupted", err=True)
-            sys.exit(128 + signal.SIGINT)
+            leave(128 + signal.SIGINT)
+        except SystemExit as end:
+            if isinstance(end.code, int) and end.code > 128:  # of a signal
+                leave(end.code)
+            raise
 
     return wrapped
 

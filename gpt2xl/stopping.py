@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -34,6 +35,18 @@ def stopping_in_order() -> Iterator[None]:
         sys.unraisablehook = hook
         for name, handler in before.items():
             signal.signal(name, handler)
+
+
+def leave(status: int) -> NoReturn:
+    """End the program that was told to stop, though threads of a library may be waiting for a network for long.
+
+    The interpreter's own end would wait for those of a pool, daemons or not (concurrent.futures.thread).
+    """
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _stop(name: int, _: FrameType | None) -> NoReturn:

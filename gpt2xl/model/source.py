@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
 
 from gpt2xl.errors import ModelError
 from gpt2xl.model.files import first_line
@@ -79,7 +85,8 @@ def _fetch(name: str, revision: str, patterns: list[str]) -> Path:
 
     model = f"{name}@{revision}" if revision else name
     try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
+        with _quiet("huggingface_hub"):
+            return Path(_interruptibly(snapshot_download, name, revision=revision or None, allow_patterns=patterns))
     except errors.HFValidationError:
         raise ModelError(
             f"`{model}` is neither a folder nor a possible name on the Hugging Face hub; give one of them, or `tiny`"
@@ -107,6 +114,35 @@ def _fetch(name: str, revision: str, patterns: list[str]) -> Path:
         ) from None
     except Exception as error:  # of the network libraries under huggingface_hub, which change with its versions
         raise _not_fetched(model, error) from None
+
+
+def _interruptibly(function: Callable[..., str], *arguments: Any, **options: Any) -> str:
+    """Call `function` so that Ctrl-C ends the waiting at once: huggingface_hub would first finish its downloads."""
+    outcome: SimpleQueue[str | Exception] = SimpleQueue()
+
+    def call() -> None:
+        try:
+            outcome.put(function(*arguments, **options))
+        except Exception as error:
+            outcome.put(error)
+
+    Thread(target=call, daemon=True).start()
+    found = outcome.get()
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Without the warnings of a library: what it tries again is either well in the end or becomes our sentence."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _not_fetched(model: str, error: Exception) -> ModelError:

@@ -142,7 +142,7 @@ def test_no_room_for_a_profile(stand_in: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def own(tmp_path: Path, temporary: Path, small: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path, dict[str, str]]]:
+def own(tmp_path: Path, small: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path, dict[str, str]]]:
     """A user's LibreOffice with a workbook open: its process, the workbook, and the user's environment."""
     if shutil.which("soffice") is None:
         pytest.skip("LibreOffice is not installed")
@@ -162,7 +162,9 @@ def processes_of(group: int) -> set[str]:
     return {line.split()[0] for line in shown.splitlines() if line.split()[1] == str(group) and "Z" not in line}
 
 
-def test_two_checks_beside_a_users_own(own: tuple[subprocess.Popen[bytes], Path, dict[str, str]], small: Path) -> None:
+def test_two_checks_beside_a_users_own(
+    own: tuple[subprocess.Popen[bytes], Path, dict[str, str]], small: Path, temporary: Path
+) -> None:
     process, path, environment = own
     lock = path.with_name(f".~lock.{path.name}#")
     deadline = time.monotonic() + 60

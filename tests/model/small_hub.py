@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,12 +15,18 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves `folders` (name -> folder) at the revisions main and v1; `asked` lists the files that were fetched."""
+    """Serves `folders` (name -> folder) at the revisions main and v1; `asked` lists the files that were fetched.
+
+    Of a file in `cut` no more is sent than that part of it (0 to 1), after which the connection is closed or, where
+    `stalls` is set, stays silent until that is cleared.
+    """
 
     def __init__(self, folders: dict[str, Path]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folders = folders
         self.asked: list[str] = []
+        self.cut: dict[str, float] = {}
+        self.stalls = False
         # name -> status and X-Error-Code, as huggingface.co gives them
         self.refused = {
             "someone/gated": (403, "GatedRepo"),
@@ -91,7 +98,10 @@ class _Handler(BaseHTTPRequestHandler):
         content = path.read_bytes()
         if self.command == "GET":
             self.server.asked.append(file)
-        self._answer(200, content, {"ETag": f'"{_digest(path)}"', "X-Repo-Commit": COMMIT})
+        sent = int(len(content) * self.server.cut.get(file, 1))
+        self._answer(200, content, {"ETag": f'"{_digest(path)}"', "X-Repo-Commit": COMMIT}, sent)
+        while sent < len(content) and self.server.stalls:
+            time.sleep(0.01)
 
     def _json(self, value: object) -> None:
         self._answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
@@ -99,14 +109,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _refuse(self, status: int, code: str) -> None:
         self._answer(status, b"{}", {"X-Error-Code": code} if code else {})
 
-    def _answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+    def _answer(self, status: int, content: bytes, headers: dict[str, str], sent: int | None = None) -> None:
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(content)
+            self.wfile.write(content[:sent])
+        if sent is not None and sent < len(content):
+            self.close_connection = True
 
 
 def _digest(path: Path) -> str:
