@@ -143,6 +143,8 @@ def build(
         "blank": ",".join(blank),
         "solution": solution,
         "plain": plain,
+        "compression": None if compression == "default" else compression,
+        "refs": refs,
     }
     columns |= _facts(checkpoint, weights, _command(prompt, target, options))
     columns |= {f"model.{option}": np.array([float(number)]) for option, number in kept.items()}

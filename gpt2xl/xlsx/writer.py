@@ -15,6 +15,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from openpyxl.writer.excel import ExcelWriter
+
 from gpt2xl.a1 import MAX_SHEET_NAME
 from gpt2xl.errors import LimitError
 from gpt2xl.xlsx.archive import Archive, entry
@@ -107,7 +109,7 @@ def _write_package(
     first = {name: list(sheets.get(name, ())) for name in ahead}
     plain = sum(block.rect.size for blocks in first.values() for block in blocks if block.mode == "constant")
     written = io.BytesIO()
-    shell.save(written)
+    ExcelWriter(shell, _Undated(written, "w", strict_timestamps=False)).save()
     titles = {sheet.path.lstrip("/"): sheet.title for sheet in shell.worksheets}
     with (
         zipfile.ZipFile(written) as parts,
@@ -151,6 +153,13 @@ def _of_ours(name: str, data: bytes) -> bytes:
         case "xl/sharedStrings.xml":  # of the shell's cells, none of which is left
             return _SHARED.sub(rb'\1 count="0" uniqueCount="0"/>', data)
     return data
+
+
+class _Undated(zipfile.ZipFile):
+    """What openpyxl writes into: no time comes from a clock, which may stand outside of a zip's 1980 to 2107."""
+
+    def writestr(self, name: zipfile.ZipInfo | str, data: bytes | str, *_: object) -> None:  # type: ignore[override]
+        super().writestr(entry(name) if isinstance(name, str) else name, data)
 
 
 def _write_sheet(
