@@ -111,7 +111,28 @@ def names() -> str:
         if rows:
             parts.append("\n".join([f"### {_plain(sheet.name)}", "", *_about(sheet), "| name | cells | |"]))
             parts[-1] += "\n| --- | --- | --- |\n" + "\n".join(rows)
-    return "\n\n".join(parts)
+    steps = (
+        "`reference.` before the name of a step is what numpy computes for the first prompt, on the sheet Reference."
+    )
+    return "\n\n".join([*parts, "### Others", f"{steps} Numbers beside rows: {', '.join(_indices())}."])
+
+
+def _indices() -> list[str]:
+    """The names of rows' numbers, which no template lists."""
+    plan = first_plan()
+    listed = {_general(name) for sheet in load_templates().sheets for name in _listed(sheet)}
+    others = [name for name in plan.names if _general(name) not in listed and not name.startswith("reference.")]
+    return [f"`{name}`" for name in others]
+
+
+def _listed(sheet: SheetTemplate) -> Iterator[str]:
+    for entry in sheet.entries:
+        yield from (entry.name, *entry.columns, *entry.parts)
+
+
+def _general(name: str) -> str:
+    """A name without the numbers of blocks and heads."""
+    return re.sub(r"(?<=\.)(?:\{[ij]\}|[0-9]+)(?=\.|$)", "#", name)
 
 
 def _about(sheet: SheetTemplate) -> list[str]:
@@ -151,7 +172,7 @@ def engine_functions() -> str:
 
 # The picture
 
-_BOX, _ARROW, _ROW, _TOP, _EDGE = (150, 40), 96, 58, 64, 16
+_BOX, _ARROW, _ROW, _TOP, _EDGE = (150, 40), 108, 58, 64, 16
 
 
 def picture() -> str:
@@ -165,7 +186,8 @@ def picture() -> str:
     width = max(_x(cell.column - left) for cell in diagram.cells) + _BOX[0] + _EDGE
     height = _TOP + (max(cell.row for cell in diagram.cells) - top + 1) * _ROW + 44
     body = [part for cell in diagram.cells for part in _drawn(cell, cell.row - top, cell.column - left, places)]
-    body += _legend(height - 24)
+    used = [role for role in ROLES if role in {places[cell.step][0] for cell in diagram.cells if cell.step}]
+    body += _legend(used, height - 24)
     head = f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12" fill="#{INK}"'
     title = "From the prompt cell to the next token"
     words_below = (
@@ -204,10 +226,11 @@ def _drawn(cell: Cell, row: int, column: int, places: dict[str, tuple[str, str]]
     yield f'<text x="{middle:g}" y="{y + 32}" text-anchor="middle" font-size="10">{escape(sheet)}</text>'
 
 
-def _legend(y: int) -> Iterator[str]:
-    for number, (role, tint) in enumerate(ROLES.items()):
+def _legend(roles: list[str], y: int) -> Iterator[str]:
+    for number, role in enumerate(roles):
         x = _EDGE + number * 130
-        yield f'<rect x="{x}" y="{y - 11}" width="14" height="14" rx="3" fill="#{tint.heading}" stroke="#{INK}"/>'
+        tint = ROLES[role].heading
+        yield f'<rect x="{x}" y="{y - 11}" width="14" height="14" rx="3" fill="#{tint}" stroke="#{INK}"/>'
         yield f'<text x="{x + 20}" y="{y}">{role}</text>'
 
 
