@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpt2xl.a1 import BLANK, BOOL, ERROR, ERROR_TEXTS, NUMBER, TEXT, cell_name, column_letters
+from gpt2xl.a1 import BLANK, BOOL, ERROR, ERROR_TEXTS, NUMBER, TEXT, column_letters
 from gpt2xl.xlsx.numbers import Array, number_rows
 from gpt2xl.xlsx.text import cell_text, formula_text, result_text
 
@@ -35,6 +35,7 @@ class BlockWriter:
         self.block = block
         self._references = references
         self._style = f' s="{block.style}"'.encode() if block.style else b""
+        self._opening = b'<c r="' + column_letters(block.rect.left).encode()
         self._first_formula, self._formula = _formulas(block, shared)
         # For the cells after a row's first: the end of the cell before, then the beginning of this one.
         separator = CLOSE + b"<c" + self._style + b">" + self._formula + b"<v>"
@@ -73,9 +74,13 @@ class BlockWriter:
         block = self.block
         values = block.num[first : first + count]
         kinds = None if block.kind is None else block.kind[first : first + count]
+        if block.rect.width == 1:
+            return self._column(
+                first, number_rows(values if kinds is None else _numbers(values, kinds)), kinds, follows
+            )
         if kinds is None or not kinds.any():
             return [self._plain(first + index, numbers, follows) for index, numbers in enumerate(number_rows(values))]
-        numbers = number_rows(np.where(kinds == NUMBER, values, 0))
+        numbers = number_rows(_numbers(values, kinds))
         return [
             self._mixed(first + index, numbers[index], kinds[index], follows)
             if kinds[index].any()
@@ -83,12 +88,34 @@ class BlockWriter:
             for index in range(count)
         ]
 
+    def _column(self, first: int, numbers: list[bytes], kinds: Array | None, follows: bool) -> list[bytes]:
+        """The cells of a block that is one column wide: most rows of a workbook have several of these."""
+        if self._references or not follows:
+            top, opening, close = self.block.rect.top + first, self._opening, b'"' + self._style
+            opens = [b"%b%d%b" % (opening, row, close) for row in range(top, top + len(numbers))]
+        else:
+            opens = [b"<c" + self._style] * len(numbers)
+        middle = b">" + self._formula + b"<v>"
+        if kinds is None:
+            cells = [b"%b%b%b%b" % (start, middle, value, CLOSE) for start, value in zip(opens, numbers, strict=True)]
+        else:
+            cells = [
+                b"%b%b%b%b" % (start, middle, value, CLOSE) if kind == NUMBER else self._other(row, 0, kind, follows)
+                for row, (start, value, kind) in enumerate(
+                    zip(opens, numbers, kinds[:, 0].tolist(), strict=True), start=first
+                )
+            ]
+        if not first and self._first_formula and (kinds is None or kinds[0, 0] == NUMBER):
+            cells[0] = self._plain(0, numbers[0], follows)
+        return cells
+
     def _open(self, row: int, column: int, follows: bool) -> bytes:
         """`<c r="B2" s="1"`, without what closes the tag."""
         rect = self.block.rect
         first_formula = self._first_formula and not row and not column
         if self._references or first_formula or (not column and not follows):
-            return f'<c r="{cell_name(rect.top + row, rect.left + column)}"'.encode() + self._style
+            opening = self._opening if not column else b'<c r="' + column_letters(rect.left + column).encode()
+            return b'%b%d"%b' % (opening, rect.top + row, self._style)
         return b"<c" + self._style
 
     def _formula_of(self, row: int, column: int) -> bytes:
@@ -139,17 +166,23 @@ class BlockWriter:
             needed = self._style or not self._references or block.mode != "constant"
             return start + b"/>" if needed else b""
         if kind == TEXT:
-            if block.text is None or not isinstance(block.text[row, column], str):
+            words = None if block.text is None else block.text[row, column]
+            if not isinstance(words, str):
                 raise ValueError(f"{block.rect.cell(row, column)} is text without its text")
             if block.mode == "constant":
-                return start + _INLINE + cell_text(block.text[row, column]) + _INLINE_CLOSE
-            return start + b' t="str">' + formula + result_text(block.text[row, column]) + b"</c>"
+                return start + _INLINE + cell_text(words) + _INLINE_CLOSE
+            return start + b' t="str">' + formula + result_text(words) + b"</c>"
         value = int(block.num[row : row + 1][0, column])
         if kind == BOOL and value in (0, 1):
             return start + b' t="b">' + formula + b"<v>" + str(value).encode() + CLOSE
         if kind == ERROR and 0 <= value < len(_ERRORS):
             return start + b' t="e">' + formula + b"<v>" + _ERRORS[value] + CLOSE
         raise ValueError(f"{block.rect.cell(row, column)} has kind {kind} and value {value}")
+
+
+def _numbers(values: Array, kinds: Array) -> Array:
+    """The numbers, 0 where there is something else."""
+    return np.where(kinds == NUMBER, values, 0)
 
 
 def _formulas(block: Block, shared: int) -> tuple[bytes, bytes]:
