@@ -30,7 +30,7 @@ class Rates:
 
 
 RATES: dict[Compression, Rates] = {
-    "fast": Rates(digit=0.63, markup=1.45, reference=2.5, whole=4.3, other=11.8),
+    "fast": Rates(digit=0.62, markup=1.15, reference=2.5, whole=4.3, other=11.8),
     "default": Rates(digit=0.6, markup=0.7, reference=2.8, whole=3.5, other=9.8),
     "small": Rates(digit=0.6, markup=0.7, reference=2.8, whole=3.5, other=9.8),
 }

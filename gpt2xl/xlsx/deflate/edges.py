@@ -1,11 +1,13 @@
 """What stands before each row's first number: the end of the row before, and the row's own beginning.
 
-That is the same for all rows but for a few bytes, such as the row's number. What is the same is copied from the row
-before it, where that is near enough; the rest are literals.
+That is the same for all rows but for some of it, such as the row's number and labels. What is the same is copied from
+the row before it, where that is near enough; the rest are literals.
 """
 
 from __future__ import annotations
 
+import re
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,9 +15,13 @@ import numpy as np
 from gpt2xl.xlsx.deflate.codes import FARTHEST, LITERALS, LONGEST, SHORTEST, Block, length_symbol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gpt2xl.xlsx.numbers import Array
+
+# What differs between two rows without labels: the row's number. Longer, it is worth a look at the tags inside.
+_LONG = 24
+_TAGS = re.compile(rb"(?<=>)|(?=<)")
 
 
 class Edges:
@@ -25,57 +31,107 @@ class Edges:
         self._first = opens[0]
         texts = [close + each for each in opens[1:]]
         self.lengths = np.array([len(each) for each in (opens[0], *texts)])
-        self._prefix = _common_prefix(texts)
-        backwards = [text[: -len(text) - 1 + len(self._prefix) : -1] for text in texts]
-        self._suffix = _common_prefix(backwards)[::-1]
-        middles = [text[len(self._prefix) : len(text) - len(self._suffix)] for text in texts]
-        width = max(map(len, middles), default=0)
-        padded = b"".join(each.ljust(width, b"\x00") for each in middles)
-        self._middles = np.frombuffer(padded, np.uint8).reshape(len(texts), width)
-        self._back: Array = np.zeros((len(texts), 2), np.int64)
+        self._parts = list(_parts(texts))
         self._near: Array = np.zeros(len(texts), np.bool_)
 
     def place(self, begins: Array) -> None:
         """Say where in the XML the texts begin [rows], before `count` and `codes`."""
-        self._back[:, 0] = np.diff(begins)
-        self._back[:, 1] = np.diff(begins + self.lengths)
-        self._near = np.all(self._back <= FARTHEST, axis=1)
+        places = begins[1:]
+        self._near = np.diff(begins) <= FARTHEST
+        for part in self._parts:
+            if isinstance(part, _Same):
+                part.back[1:] = np.diff(places)
+                self._near &= part.back <= FARTHEST
+            places = places + part.lengths
         self._near[:1] = False  # the first row's is not preceded by the end of one
 
     def count(self) -> Array:
         """How often each of the `LITERALS` symbols will occur in `codes`."""
-        near = np.count_nonzero(self._near)
-        total = np.bincount(self._middles.ravel(), minlength=LITERALS)
-        total[0] = 0
-        total += _bytes_counted(self._first)
-        for text in filter(None, (self._prefix, self._suffix)):
-            total[length_symbol(len(text))[0]] += near
-            total += _bytes_counted(text) * (len(self._near) - near)
+        near = int(np.count_nonzero(self._near))
+        total = np.bincount(np.frombuffer(self._first, np.uint8), minlength=LITERALS)
+        for part in self._parts:
+            total += part.count(near, len(self._near) - near)
         return total
 
     def codes(self, block: Block) -> list[tuple[Array, Array]]:
         """Codes, with for each the row that it is to stand before."""
-        near, far = np.flatnonzero(self._near), np.flatnonzero(~self._near)
         result = [(np.zeros(len(self._first), np.int64), block.spelt(self._first))]
-        main = np.zeros((len(self._middles), self._middles.shape[1] + 2), np.uint64)
-        main[:, 1:-1] = block.literals[self._middles]
-        for text, column in ((self._prefix, 0), (self._suffix, -1)):
-            if text:
-                main[near, column] = block.matches(block.length(len(text)), self._back[near, column])
-        result.append((np.repeat(far + 1, len(self._prefix)), np.tile(block.spelt(self._prefix), len(far))))
-        result.append((np.repeat(np.arange(len(main)) + 1, main.shape[1]), main.ravel()))
-        result.append((np.repeat(far + 1, len(self._suffix)), np.tile(block.spelt(self._suffix), len(far))))
+        for part in self._parts:
+            result += part.codes(block, self._near)
         return result
 
 
+class _Same:
+    """A part that is the same for all rows, of a length that a match can cover."""
+
+    def __init__(self, text: bytes, rows: int) -> None:
+        self._text = text
+        self.lengths = len(text)
+        self.back: Array = np.zeros(rows, np.int64)  # how far away the same part of the row before is
+
+    def count(self, near: int, far: int) -> Array:
+        total = np.bincount(np.frombuffer(self._text, np.uint8), minlength=LITERALS) * far
+        total[length_symbol(len(self._text))[0]] += near
+        return total
+
+    def codes(self, block: Block, near: Array) -> Iterator[tuple[Array, Array]]:
+        copied, spelt = np.flatnonzero(near), np.flatnonzero(~near)
+        yield copied + 1, block.matches(block.length(len(self._text)), self.back[copied])
+        yield np.repeat(spelt + 1, len(self._text)), np.tile(block.spelt(self._text), len(spelt))
+
+
+class _Different:
+    """A part that the rows have each their own of."""
+
+    def __init__(self, texts: Sequence[bytes]) -> None:
+        self.lengths = np.array([len(text) for text in texts])
+        width = max(map(len, texts))
+        padded = b"".join(text.ljust(width, b"\x00") for text in texts)
+        self._padded = np.frombuffer(padded, np.uint8).reshape(len(texts), width)
+
+    def count(self, near: int, far: int) -> Array:  # noqa: ARG002 - they are spelt near and far
+        total = np.bincount(self._padded.ravel(), minlength=LITERALS)
+        total[0] = 0
+        return total
+
+    def codes(self, block: Block, near: Array) -> Iterator[tuple[Array, Array]]:  # noqa: ARG002
+        rows, width = self._padded.shape
+        yield np.repeat(np.arange(rows) + 1, width), block.literals[self._padded].ravel()
+
+
+def _parts(texts: Sequence[bytes]) -> Iterator[_Same | _Different]:
+    """The texts in parts."""
+    if not texts:
+        return
+    prefix = _common_prefix(texts)
+    suffix = _common_prefix([text[: len(prefix) - 1 if prefix else None : -1] for text in texts])[::-1]
+    middles = [text[len(prefix) : len(text) - len(suffix)] for text in texts]
+    columns = [[text] for text in middles]
+    if max(map(len, middles)) > _LONG:
+        cut = [_TAGS.split(text) for text in middles]
+        if len(set(map(len, cut))) == 1:
+            columns = cut
+    yield from _same(prefix, len(texts))
+    by_column = list(zip(*columns, strict=True))
+    for same, run in groupby(by_column, key=lambda column: len(set(column)) == 1):
+        if same:
+            yield from _same(b"".join(column[0] for column in run), len(texts))
+        else:
+            yield _Different([b"".join(row) for row in zip(*run, strict=True)])
+    yield from _same(suffix, len(texts))
+
+
+def _same(text: bytes, rows: int) -> Iterator[_Same | _Different]:
+    """The same text for all rows, in parts that a match can cover."""
+    for begin in range(0, len(text), LONGEST):
+        part = text[begin : begin + LONGEST]
+        yield _Same(part, rows) if len(part) >= SHORTEST else _Different([part] * rows)
+
+
 def _common_prefix(texts: Sequence[bytes]) -> bytes:
-    """What all texts begin with, as far as a match can cover it; nothing if that is too short for one."""
-    least, most = min(texts, default=b""), max(texts, default=b"")
+    """What all texts begin with."""
+    least, most = min(texts), max(texts)
     same = next(
         (place for place, (one, other) in enumerate(zip(least, most, strict=False)) if one != other), len(least)
     )
-    return least[:same][:LONGEST] if same >= SHORTEST else b""
-
-
-def _bytes_counted(text: bytes) -> Array:
-    return np.bincount(np.frombuffer(text, np.uint8), minlength=LITERALS)
+    return least[:same]
