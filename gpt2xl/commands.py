@@ -81,6 +81,7 @@ def main() -> None:
 @click.option("--model", default="tiny", show_default=True, help="tiny, a name on the Hugging Face hub, or a folder.")
 @click.option("--max-tokens", type=int, help="Tokens the workbook holds.  [default: 16, or the prompt's]")
 @click.option("--max-chars", type=int, help="Characters the workbook holds.  [default: 80, or the prompt's]")
+@click.option("--generate", default=1, show_default=True, metavar="N", help="Tokens that follow, one after the other.")
 @click.option("--vocab", type=int, metavar="K", help="Keep the model's first K tokens only.")
 @click.option("--digits", type=int, metavar="D", help="Round parameters to D significant digits, 1 to 17.")
 @click.option(

@@ -80,6 +80,7 @@ def build(
     model: str | Path = "tiny",
     max_tokens: int | None = None,
     max_chars: int | None = None,
+    generate: int = 1,
     vocab: int | None = None,
     digits: int | None = None,
     compression: Compression = "default",
@@ -96,7 +97,8 @@ def build(
     """Write the workbook of `model` with `prompt` to `output`.
 
     `max_tokens` and `max_chars` say what later prompts may have; by default 16 tokens and 80 characters, or as many
-    as `prompt` has. `vocab` keeps only the first so many tokens, `digits` rounds every parameter to so many
+    as `prompt` has. `generate` is how many tokens follow the prompt, each but the first with a row of its own in every
+    step. `vocab` keeps only the first so many tokens, `digits` rounds every parameter to so many
     significant digits; the workbook says both. `refs` writes cell references on the parameter sheets of large models
     too. `loss` adds the surprise of every token of the prompt. `announce` is called once, before the work begins, with
     what will come of it; `progress` is called while the file is written, with the number of cells written since.
@@ -111,12 +113,14 @@ def build(
     if compression not in COMPRESSIONS:
         raise PromptError(f"compression is one of {', '.join(COMPRESSIONS)}, not {compression!r}")
     checkpoint = reduced(load_checkpoint(model), vocab, digits)
-    capacity = _capacity(checkpoint, prompt, max_tokens, max_chars)
+    capacity = _capacity(checkpoint, prompt, max_tokens, max_chars, generate)
     weights = sum(math.prod(checkpoint.tensors.shape(name)) for name in checkpoint.tensors)
     exact = weights <= MANY_PARAMETERS
     exercise = exercise or solution or bool(blank)
     if plain and exercise:
         raise ExerciseError("--plain leaves out the sheets that mark a student's answers; leave out one of the two")
+    if exercise and generate > 1:
+        raise ExerciseError("the rows of generated tokens would show a student the answers; leave out --generate")
     steps = None if plain else lessons.reference(checkpoint, prompt, short=not exact, loss=loss)
     exercises = blanked(blank or USUAL, steps, load_templates()) if exercise and steps else []
     kept = {option: number for option, number in (("vocab", vocab), ("digits", digits)) if number is not None}
@@ -132,11 +136,13 @@ def build(
         for name in checkpoint.tensors
     }
     columns = tables.columns(checkpoint.vocabulary, plan.sizes["K"])
+    columns["end.id"] = np.array([float(checkpoint.end_id)])
     if steps is not None:
         columns |= lessons.constants(checkpoint, plan.sizes["points"]) | {"lens.on": np.array([float(exact)])}
         columns |= lessons.checks(steps, prompt)
         columns |= lessons.exercises(plan, exercises)
     options = {"model": None if str(model) == "tiny" else model, "max-tokens": max_tokens, "max-chars": max_chars}
+    options["generate"] = generate if generate > 1 else None
     options |= kept | {
         "loss": loss,
         "exercise": exercise and not solution,
@@ -290,7 +296,7 @@ def make_book(
                     grid.hold(item.rect, numbers.doubles)
                 else:
                     grid.put(item.rect, numbers)
-            for formula in item.formulas:
+            for formula in item.all_formulas:
                 book.add_formula(sheet.name, formula.rect, formula.text, formula.mode)
     return book
 
@@ -322,7 +328,9 @@ def _check_target(target: Path, force: bool) -> None:
         raise OutputError(f"{target} exists already; choose another name, or use --force to replace it")
 
 
-def _capacity(checkpoint: Checkpoint, prompt: str, max_tokens: int | None, max_chars: int | None) -> Capacity:
+def _capacity(
+    checkpoint: Checkpoint, prompt: str, max_tokens: int | None, max_chars: int | None, generate: int
+) -> Capacity:
     """How many tokens and characters the workbook holds; raises where `prompt` or the model has other ideas."""
     if not prompt:
         raise PromptError("the prompt is empty; give at least one character to continue from")
@@ -335,6 +343,7 @@ def _capacity(checkpoint: Checkpoint, prompt: str, max_tokens: int | None, max_c
     for option, value, most, what in (
         ("--max-tokens", max_tokens, context, "the model's context"),
         ("--max-chars", max_chars, MOST_CHARS, "what Excel's columns hold"),
+        ("--generate", generate, context, "the model's context"),
     ):
         if value is not None and not 1 <= value <= most:
             raise LimitError(f"{option} is {value:,}; it goes from 1 to {most:,}, {what}")
@@ -354,7 +363,7 @@ def _capacity(checkpoint: Checkpoint, prompt: str, max_tokens: int | None, max_c
     if max(ids) >= embedded:
         token = checkpoint.vocabulary.text(max(ids))
         raise PromptError(f"the prompt holds the token {token!r}, for which this model has no embedding; leave it out")
-    return Capacity(tokens, chars)
+    return Capacity(tokens, chars, generate)
 
 
 def _check_parameters(plan: Plan, checkpoint: Checkpoint) -> None:

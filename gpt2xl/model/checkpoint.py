@@ -57,6 +57,12 @@ class Checkpoint:
                     digest.update(block)
         return digest.hexdigest()
 
+    @property
+    def end_id(self) -> int:
+        """The id of `<|endoftext|>`, after which nothing is generated; -1 where the model has no such token."""
+        found = self.vocabulary.special.get("<|endoftext|>", -1)
+        return found if found < self.config.vocab_size else -1
+
 
 def load_checkpoint(model: str | Path) -> Checkpoint:
     """Load `"tiny"`, a folder, or a name on the Hugging Face hub (`name` or `name@revision`).

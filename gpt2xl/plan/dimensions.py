@@ -13,12 +13,13 @@ from gpt2xl.model.config import Config
 
 @dataclass(frozen=True)
 class Capacity:
-    """What one workbook can hold: tokens, characters, how many likely next tokens it lists, at the end and after each
-    block, and how many tokens it draws as points.
+    """What one workbook can hold: tokens, characters, how many tokens it generates, how many likely next tokens it
+    lists, at the end and after each block, and how many tokens it draws as points.
     """
 
     max_tokens: int
     max_chars: int
+    generate: int = 1
     top: int = 10
     best: int = 5
     points: int = 12
@@ -34,7 +35,9 @@ def dimensions(
 
     A character takes up to two places (UTF-16) and up to four bytes (UTF-8); `W` is what is added to a symbol that
     begins a word: one more than any id, so that 2*W - 1 can stand for "nothing". The table of special tokens ends with
-    an empty row, because INDEX into a single cell is no matter of course (docs/engines.md).
+    an empty row, because INDEX into a single cell is no matter of course (docs/engines.md). `new` tokens are
+    generated, of which `later` have rows of their own (the first comes from the prompt's); the first `halvings` powers
+    of two add up to at least V.
     """
     rows = max(config.vocab_size, vocabulary)
     return {
@@ -61,6 +64,9 @@ def dimensions(
         "words": config.vocab_size,
         "near": min(capacity.top, config.vocab_size - 1),
         "points": capacity.points,
+        "new": capacity.generate,
+        "later": capacity.generate - 1,
+        "halvings": config.vocab_size.bit_length(),
     }
 
 

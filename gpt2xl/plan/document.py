@@ -16,7 +16,7 @@ class Entry:
 
     `number` counts the steps of a sheet's template from 1; `role` is what its colour says: input, parameter,
     activation, intermediate or output. `columns` and `parts` are named ranges inside it; `across` merges cells of a
-    form to the right of it.
+    form to the right of it. `generated` has the formulas of generated tokens where these differ.
     """
 
     kind: str
@@ -46,6 +46,7 @@ class Entry:
     shades: Mapping[str, str] = field(default_factory=dict)
     columns: Spans = field(default_factory=dict)
     parts: Spans = field(default_factory=dict)
+    generated: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Chart:
 class SheetTemplate:
     """A sheet and its entries in reading order. `repeat` is "block" where the sheet stands once a block.
 
-    `surface` says that the model computes without it, so that it can be left out; `only` says when it is there at all.
+    `surface` says that the model computes without it, so that it can be left out; `only` says when it is there at all;
+    `generated` that its steps go on for each generated token.
     """
 
     name: str
@@ -102,6 +104,7 @@ class SheetTemplate:
     column_labels: int | None
     numbers: str
     surface: bool
+    generated: bool
     only: str | None
     freeze: str | None
     widths: Mapping[str, float]
@@ -114,11 +117,16 @@ class SheetTemplate:
 
 @dataclass(frozen=True)
 class Axis:
-    """What stands beside the rows (or above the columns) of an axis: a title, and a formula or data for its text."""
+    """What stands beside the rows (or above the columns) of an axis: a title, and a formula or data for its text.
+
+    `later` and `later_text` are the steps with index and text of generated tokens.
+    """
 
     title: str
     text: str | None = None
     data: str | None = None
+    later: str | None = None
+    later_text: str | None = None
 
 
 @dataclass(frozen=True)

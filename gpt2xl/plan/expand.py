@@ -7,7 +7,7 @@ parsed tree; everything else in the tree stays as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 from gpt2xl.a1 import MAX_FORMULA_TEXT, Rect
 from gpt2xl.errors import FormulaError, TemplateError
@@ -19,11 +19,20 @@ from gpt2xl.plan.plan import Formula, Place
 
 @dataclass(frozen=True)
 class Scope:
-    """What a formula can refer to: places by name, and which of them may be named as a whole (the earlier ones)."""
+    """What a formula can refer to: places by name, and which of them may be named as a whole (the earlier ones).
+
+    Of one generated token, `own` are its cells of steps and `above` all rows up to its own, which names then mean;
+    `fixed` makes every reference absolute but for the direction in which the formula is filled, so that no two
+    formulas are the same: LibreOffice computes equal ones in a column together, whatever waits for what
+    (docs/engines.md).
+    """
 
     places: Mapping[str, Place]
     is_earlier: Callable[[str], bool]
     where: str
+    own: Mapping[str, Rect] = field(default_factory=dict)
+    above: Mapping[str, Rect] = field(default_factory=dict)
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,12 +123,33 @@ def label(tree: Node, rect: Rect, index: Rect, scope: Scope) -> Formula:
 
 
 def _write(tree: Node, cell: _Cell, scope: Scope) -> str:
-    text = unparse(_plain(tree, cell, scope), file=True)
+    tree = _plain(tree, cell, scope)
+    if scope.fixed:
+        tree = _fixed(tree, cell.spot.rect)
+    text = unparse(tree, file=True)
     if len(text) > MAX_FORMULA_TEXT:
         raise TemplateError(
             f"{scope.where}: the formula has {len(text)} characters; Excel's limit is {MAX_FORMULA_TEXT}"
         )
     return text
+
+
+def _fixed(tree: Node, filled: Rect) -> Node:
+    """References with a `$` on each side along which the formula is not filled."""
+    rows, columns = filled.height == 1, filled.width == 1
+
+    def fix(node: Node) -> Node:
+        if not isinstance(node, Reference):
+            return node
+        return replace(
+            node,
+            top_fixed=node.top_fixed or rows,
+            bottom_fixed=node.bottom_fixed or rows,
+            left_fixed=node.left_fixed or columns,
+            right_fixed=node.right_fixed or columns,
+        )
+
+    return transform(tree, fix)
 
 
 def _plain(tree: Node, cell: _Cell, scope: Scope) -> Node:
@@ -143,6 +173,10 @@ def _plain(tree: Node, cell: _Cell, scope: Scope) -> Node:
         return Reference(found.top, found.left, found.bottom, found.right, True, True, True, True, sheet)
     if isinstance(tree, Name):
         return _name(tree, cell, scope)
+    if isinstance(tree, Call) and tree.name == "MMULT":
+        first, second = tree.arguments
+        whole = replace(scope, own={**scope.own, **scope.above})
+        return Call(tree.name, (_plain(first, cell, scope), _plain(second, cell, whole)))
     if isinstance(tree, Call):
         return Call(tree.name, tuple(_plain(argument, cell, scope) for argument in tree.arguments))
     return _below(tree, cell, scope)
@@ -166,6 +200,9 @@ def _name(node: Name, cell: _Cell, scope: Scope) -> Node:
         return Reference(row, cell.left, row, cell.left, True, False, True, False)
     if node.name not in scope.places:
         raise TemplateError(f"{scope.where}: the formula uses `{node.name}`, which no earlier step defines")
+    if node.name in scope.own:
+        place = scope.places[node.name]
+        return Reference.of(scope.own[node.name], None if place.sheet == cell.sheet else place.sheet)
     if not scope.is_earlier(node.name):
         raise TemplateError(
             f"{scope.where}: the formula uses `{node.name}`, which comes later; a step uses earlier ones"
@@ -190,7 +227,7 @@ def _place(node: Call, cell: _Cell, scope: Scope) -> tuple[Rect, str | None]:
         said = unparse(name) if name is not None else "nothing"
         raise TemplateError(f"{scope.where}: {node.name.lower()}(…) takes the name of an earlier step, not {said}")
     place = scope.places[name.name]
-    return place.rect, None if place.sheet == cell.sheet else place.sheet
+    return scope.own.get(name.name, place.rect), None if place.sheet == cell.sheet else place.sheet
 
 
 def _number(node: Node, scope: Scope) -> int:

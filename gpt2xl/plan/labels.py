@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpt2xl.a1 import Rect
+from gpt2xl.formula import unparse
+from gpt2xl.formula.tree import Reference
 from gpt2xl.plan import expand
 from gpt2xl.plan.document import Axis, Entry
 from gpt2xl.plan.layout import Spot
-from gpt2xl.plan.plan import Label, Sheet
+from gpt2xl.plan.plan import Label, Place, Sheet
 
 
 def add_labels(sheet: Sheet, entry: Entry, spot: Spot, axes: Mapping[str, Axis], scope: expand.Scope) -> None:
@@ -34,6 +36,34 @@ def add_labels(sheet: Sheet, entry: Entry, spot: Spot, axes: Mapping[str, Axis],
         text = Rect(index.top - 1, rect.left, index.top - 1, rect.right)
         if sheet.layout == "blocks":
             _text(sheet, axes.get(str(entry.shape[1])), text, index, scope)
+
+
+def add_later_labels(
+    sheet: Sheet, entry: Entry, spot: Spot, later: Rect, axes: Mapping[str, Axis], scope: expand.Scope
+) -> None:
+    """Position and text beside the rows of generated tokens (once for a band), and above their columns; above columns
+    alone, which token it is, counted from 0.
+    """
+    axis = axes.get(str(entry.shape[0]))
+    if axis is None or axis.later is None or axis.later_text is None:
+        index = Rect(spot.column_label, spot.rect.left, spot.column_label, later.right)
+        sheet.labels.append(Label(index, "index"))
+        return
+    position, words = scope.places[axis.later], scope.places[axis.later_text]
+    columns = [(1, position), (2, words)] if spot.first_of_band else []
+    if entry.style == "heat" and entry.beside:
+        columns.append((spot.rect.left - 1, words))
+    for column, place in columns:
+        sheet.labels.append(Label(_column(later, column), "formula", _reference(place, 0, fixed=False)))
+    for token in range(later.width - spot.rect.width):
+        column = spot.rect.right + 1 + token
+        for row, place in ((spot.column_label, position), (spot.column_label - 1, words)):
+            sheet.labels.append(Label(Rect(row, column, row, column), "formula", _reference(place, token, fixed=True)))
+
+
+def _reference(place: Place, row: int, *, fixed: bool) -> str:
+    top, left = place.rect.top + row, place.rect.left
+    return unparse(Reference(top, left, top, left, fixed, True, fixed, True, place.sheet), file=True)
 
 
 def add_part_label(sheet: Sheet, spot: Spot, part: str, rect: Rect) -> None:

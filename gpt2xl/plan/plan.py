@@ -42,7 +42,8 @@ class Item:
     own. `padded` says that the rows are tokens, of which those past the end of the prompt are padding; an `exercise` is
     marked, and `blank` where a student is to fill it in; `row_title` is what the rows' index means; `shades` are the
     conditions, written for the first cell, of the cells to set off, by colour. `math` is the formula as mathematics
-    writes it, `source` where it is published.
+    writes it, `source` where it is published. `later` is the rectangle and `generated` are the formulas of the
+    tokens that follow the first, below the prompt's rows or beside the first one's column.
     """
 
     kind: str
@@ -66,6 +67,13 @@ class Item:
     blank: bool = False
     math: str = ""
     source: str = ""
+    generated: tuple[Formula, ...] = ()
+    later: Rect | None = None
+
+    @property
+    def all_formulas(self) -> tuple[Formula, ...]:
+        """Those of the prompt and those of the generated tokens."""
+        return self.formulas + self.generated
 
 
 @dataclass
@@ -123,6 +131,6 @@ class Plan:
 
     def formula_rects(self) -> list[Rect]:
         """Where formulas stand, those of labels included."""
-        rects = [formula.rect for step in self.steps() for formula in step.formulas]
+        rects = [formula.rect for step in self.steps() for formula in step.all_formulas]
         labels = [label.rect for sheet in self.sheets for label in sheet.labels if label.kind in ("formula", "mark")]
         return rects + labels

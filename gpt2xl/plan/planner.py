@@ -9,11 +9,11 @@ from itertools import groupby
 from gpt2xl.a1 import MAX_SHEET_NAME, Rect
 from gpt2xl.errors import TemplateError
 from gpt2xl.model.config import Config
-from gpt2xl.plan import expand, layout
+from gpt2xl.plan import expand, later, layout
 from gpt2xl.plan.document import Document, Entry, SheetTemplate, Size
-from gpt2xl.plan.labels import add_labels, add_part_label
+from gpt2xl.plan.labels import add_labels, add_later_labels, add_part_label
 from gpt2xl.plan.layout import Shape, Spot
-from gpt2xl.plan.plan import Item, Label, Place, Plan, Sheet
+from gpt2xl.plan.plan import Formula, Item, Label, Place, Plan, Sheet
 from gpt2xl.plan.template import formulas
 from gpt2xl.plan.words import PLACEHOLDER, Filler
 from gpt2xl.plan.writer import Writer
@@ -87,12 +87,16 @@ class _Planner:
         self.exercises = [words for words in self.checks if words["step"] in exercises]
         self.marks = {words["step"]: number for number, words in enumerate(self.exercises, start=1)}
         self.solution = solution
-        self.only = only
+        self.later = later.Later(sizes["later"])
+        self.only = {*only, *(["generated"] if sizes["later"] else [])}
         self.names: dict[str, Place] = {}
         self.filler = Filler(document, config, self.sizes)
         blocks = [{"i": str(block)} for block in range(config.n_layer)]
-        rows = {"check": self.checks, "exercise": self.exercises, "block": blocks}
-        self.writer = Writer(self.filler, self.names, rows)
+        halvings = [{"power": str(2**bit)} for bit in reversed(range(sizes["halvings"]))]
+        new = [{"n": str(token)} for token in range(sizes["new"])]
+        rows = {"check": self.checks, "exercise": self.exercises, "block": blocks, "halving": halvings}
+        rows |= {"new": new, "later": new[:-1]}
+        self.writer = Writer(self.filler, self.names, rows, self.later)
         self.defined: set[str] = set()  # by the entries up to the one at hand
 
     def plan(self) -> Plan:
@@ -148,28 +152,36 @@ class _Planner:
         """Place the entries of a sheet and define their names."""
         template = draft.template
         form = next((sheet for sheet in self.document.sheets if sheet.name == template.name and sheet.layout), template)
-        shapes = [
-            Shape(
-                self.filler.measure(entry.shape[0], words),
-                self.filler.measure(entry.shape[1], words),
-                entry.beside,
-                entry.cell,
-                entry.shape[0] == 1,
-            )
-            for entry, words in draft.entries
-        ]
+        shapes = []
+        for entry, words in draft.entries:
+            rows, columns = (self.filler.measure(size, words) for size in entry.shape)
+            down, right = self.later.room(template, entry)
+            shapes.append(Shape(rows + down, columns + right, entry.beside, entry.cell, entry.shape[0] == 1))
         arrangement = layout.arrange(
             draft.name, form.layout, shapes, row_labels=form.row_labels, column_labels=form.column_labels
         )
-        for (entry, words), spot in zip(draft.entries, arrangement.spots, strict=True):
+        spots = []
+        for (entry, words), roomy in zip(draft.entries, arrangement.spots, strict=True):
+            down, right = self.later.room(template, entry)
+            rect = roomy.rect.part(0, 0, roomy.rect.height - down, roomy.rect.width - right)
+            spot = replace(roomy, rect=rect)
+            spots.append(spot)
             name = self.filler.fill(entry.name, words)
             self._define(name, Place(draft.name, spot.rect, single=entry.shape == (1, 1)), entry)
+            self._define_later(draft, entry, name, spot.rect)
             for part, rect in self.filler.parts(entry, words, spot.rect):
                 self._define(part, Place(draft.name, rect), entry)
+                self._define_later(draft, entry, part, rect)
             if entry.labels is not None:
                 rect = Rect(spot.rect.top, spot.row_label, spot.rect.bottom, spot.row_label)
                 self._define(self.filler.fill(entry.labels, words), Place(draft.name, rect), entry)
-        return arrangement.spots
+        return spots
+
+    def _define_later(self, draft: _Draft, entry: Entry, name: str, rect: Rect) -> None:
+        """The name of what a step goes on with for the generated tokens."""
+        where = self.later.add(draft.template, entry, name, rect)
+        if where is not None:
+            self._define(later.PREFIX + name, Place(draft.name, where), entry)
 
     def _define(self, name: str, place: Place, entry: Entry) -> None:
         if name in self.names:
@@ -228,6 +240,8 @@ class _Planner:
                 across=entry.across,
                 math=self.filler.fill(entry.math, words),
                 source=self.filler.fill(entry.source, words),
+                generated=self._generated(template, entry, words, sheet.name, spot, scope),
+                later=self.names[later.PREFIX + name].rect if later.PREFIX + name in self.names else None,
             )
         )
         for known in [name, *(part for part, _ in self.filler.parts(entry, words, spot.rect)), entry.labels]:
@@ -238,9 +252,29 @@ class _Planner:
             cell = Rect.of(mark, spot.heading.left + (0 if blank else 4), 1, 1)
             sheet.labels.append(Label(cell, "mark", f"INDEX(exercise.mark,{self.marks[name]})"))
         add_labels(sheet, entry, spot, self.document.axes, scope)
+        if later.PREFIX + name in self.names:
+            add_later_labels(sheet, entry, spot, self.names[later.PREFIX + name].rect, self.document.axes, scope)
         for part, rect in self.filler.parts(entry, words, spot.rect):
             if any("{j}" in template for template in (*entry.columns, *entry.parts)) and rect.width < spot.rect.width:
                 add_part_label(sheet, spot, part, rect)
+
+    def _generated(
+        self,
+        template: SheetTemplate,
+        entry: Entry,
+        words: Mapping[str, str],
+        sheet: str,
+        spot: Spot,
+        scope: expand.Scope,
+    ) -> tuple[Formula, ...]:
+        """The formulas of the generated tokens. They wait for each other, so they may name steps that come later."""
+        if not later.goes_on(template, entry):
+            return ()
+        return tuple(
+            formula
+            for token in range(self.later.count)
+            for formula in self.writer.generated(entry, words, sheet, spot, replace(scope, is_earlier=_any), token)
+        )
 
     def _shades(
         self, entry: Entry, words: Mapping[str, str], sheet: str, spot: Spot, scope: expand.Scope
@@ -264,3 +298,7 @@ class _Planner:
     def _axis_title(self, size: Size) -> str:
         axis = self.document.axes.get(str(size))
         return axis.title if axis is not None else ""
+
+
+def _any(_: str) -> bool:
+    return True

@@ -23,6 +23,14 @@ bottom. Each file describes a sheet (``[sheet]``) and what stands on it:
 ``parts`` has a formula for each of them. ``per = "block"`` writes each row (or column, if there are as many as blocks)
 with its own ``{i}``, ``per = "head"`` each cell of blocks × heads with its ``{i}`` and ``{j}``, ``per = "check"`` each
 row with the ``{step}`` that the reference has for it, ``per = "exercise"`` with the step that is left blank.
+``per = "halving"`` writes each row with its ``{power}`` of two, ``per = "new"`` each with its ``{n}``, the number of
+the generated token, whose own cells the names of steps then mean (``first`` is the formula of the first); ``per =
+"later"`` does so for those that have rows of their own.
+``generated = true`` on a sheet makes its steps go on for the tokens that follow the first, under names that begin with
+``generated.``: steps with T rows below them, steps of one column beside them. The formula is the same, for one row or
+column: a name means that token's row or column of the step, in the second factor of MMULT all rows up to it. A step's
+``generated`` is the formula where it is another one (``each``, ``block``; ``own`` for the columns of the generated
+tokens themselves), with ``{g}``, the number of the row or column.
 ``repeat = "block"`` on a sheet repeats it for each transformer block (``{i}``); ``repeat = "head"`` on steps that
 follow each other repeats these steps for each head (``{j}``). In formulas and texts ``{...}`` is replaced by a number.
 Formulas are Excel's, with these additions, which become plain references when a workbook is planned:
@@ -66,6 +74,7 @@ _SHEET_KEYS = {
     "numbers": str,
     "column_labels": int,
     "surface": bool,
+    "generated": bool,
     "only": str,
     "freeze": str,
     "widths": dict,
@@ -116,6 +125,8 @@ _ENTRY_KEYS: dict[str, dict[str, type]] = {
         "columns": dict,
         "parts": dict,
         "per": str,
+        "generated": dict,
+        "only": str,
         "across": int,
         **dict.fromkeys(WAYS, str),
     },
@@ -132,13 +143,15 @@ _CHART_KEYS = {
     "series": list,
 }
 _SERIES_KEYS = {"values": str, "title": str, "x": str, "labels": str}
-_CONVERTED = {"first", "shades", "columns", "parts"}
+_CONVERTED = {"first", "shades", "columns", "parts", "generated"}
+_GENERATED_KEYS = {"each": str, "block": str, "own": str}
+_AXIS_KEYS = ("text", "data", "later", "later_text")
 _ROLES = {"input": "input", "table": "parameter", "parameter": "parameter"}
 _CHOICES = {
     "layout": ("form", "columns", "blocks"),
     "group": ("front", "model", "guide", "tables", "weights"),
-    "only": ("untied", "exercise", "vocab", "digits", "loss"),
-    "per": ("block", "head", "check", "exercise"),
+    "only": ("untied", "exercise", "vocab", "digits", "loss", "generated"),
+    "per": ("block", "head", "check", "exercise", "halving", "new", "later"),
     "numbers": ("decimal", "integer"),
     "role": ("activation", "intermediate", "output"),
     "kind": ("bar", "columns", "amounts", "line", "points"),
@@ -156,6 +169,7 @@ _CHOICES = {
             "chip",
             "chip id",
             "word",
+            "setting",
             "small word",
             "small number",
             "number",
@@ -219,6 +233,7 @@ def _sheet(path: Path) -> SheetTemplate:
         column_labels=sheet.get("column_labels"),
         numbers=sheet.get("numbers", "decimal"),
         surface=sheet.get("surface", False),
+        generated=sheet.get("generated", False),
         only=sheet.get("only"),
         freeze=sheet.get("freeze"),
         widths=sheet.get("widths", {}),
@@ -253,8 +268,9 @@ def _entry(kind: str, number: int, raw: dict[str, Any], where: str) -> Entry:
     ways = [way for way in WAYS if way in raw]
     if kind == "step" and len(ways) != 1:
         raise TemplateError(f"{where}: a step has one of {', '.join(WAYS)}, this one has {', '.join(ways) or 'none'}")
-    if "first" in raw and "triangle" not in raw:
-        raise TemplateError(f"{where}: `first` belongs to a triangle")
+    if "first" in raw and "triangle" not in raw and raw.get("per") != "new":
+        raise TemplateError(f'{where}: `first` belongs to a triangle or to `per = "new"`')
+    _check(raw.get("generated", {}), _GENERATED_KEYS, set(), f"{where}, `generated`")
     same = {field.name for field in fields(Entry)} - {"shape", "where", "number", "role", "formula", *_CONVERTED}
     return Entry(
         **{"note": "", **{key: value for key, value in raw.items() if key in same}},
@@ -269,6 +285,7 @@ def _entry(kind: str, number: int, raw: dict[str, Any], where: str) -> Entry:
         shades={colour: _one_line(condition) for colour, condition in raw.get("shades", {}).items()},
         columns=_spans(raw.get("columns", {}), where),
         parts=_spans(raw.get("parts", {}), where),
+        generated={way: _one_line(formula) for way, formula in raw.get("generated", {}).items()},
     )
 
 
@@ -301,8 +318,8 @@ def _one_line(formula: str) -> str:
 def _axes(path: Path) -> dict[str, Axis]:
     axes = {}
     for letter, raw in _read(path).items():
-        _check(raw, {"title": str, "text": str, "data": str}, {"title"}, f"{path.name}, [{letter}]")
-        axes[letter] = Axis(raw["title"], raw.get("text"), raw.get("data"))
+        _check(raw, dict.fromkeys(("title", *_AXIS_KEYS), str), {"title"}, f"{path.name}, [{letter}]")
+        axes[letter] = Axis(raw["title"], *(raw.get(key) for key in _AXIS_KEYS))
     return axes
 
 
@@ -331,6 +348,8 @@ def formulas(document: Document) -> Iterator[tuple[str, str]]:
                 yield f"{entry.where}, `{entry.way}`", entry.formula
             if entry.first is not None:
                 yield f"{entry.where}, `first`", entry.first
+            for way, formula in entry.generated.items():
+                yield f"{entry.where}, `generated`, {way}", formula
             for colour, condition in entry.shades.items():
                 yield f"{entry.where}, `shades`, {colour}", condition
     for letter, axis in document.axes.items():

@@ -15,7 +15,7 @@ from gpt2xl.plan.template import SCALES
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 # Those of the words that are numbers, so that sizes can be made of them.
-_NUMBERS = ("i", "j", "rows", "columns", "before", "check")
+_NUMBERS = ("i", "j", "rows", "columns", "before", "check", "g", "n", "power")
 
 
 @dataclass(frozen=True)

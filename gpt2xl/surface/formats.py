@@ -24,6 +24,11 @@ def add_formats(worksheet: Worksheet, item: Item) -> None:
         # Rows past the prompt: the index in column A is at least the number of tokens.
         first = f"$A{item.rect.top}"
         add(cells, FormulaRule(formula=[f"{first}>=n_tokens"], font=Font(color=PADDING), stopIfTrue=True))
+    if item.later is not None and item.padded:
+        # Rows of generated tokens after the last: the row's token is no number.
+        unused = f"ISERROR(INDEX(generated_ids,ROW()-{item.later.top - 1}))"
+        add(str(item.later), FormulaRule(formula=[unused], font=Font(color=PADDING), stopIfTrue=True))
+        cells = f"{cells} {item.later}"
     if item.style == "heat" or (item.style == "percent" and item.rect.size > 1):
         start, end = HEAT
         add(

@@ -113,12 +113,23 @@ class Painter:
         for label in self.sheet.labels:
             words = styles.label if label.rect.left <= 2 else styles.label_across
             style = {"index": styles.index, "text": styles.code}.get(label.kind, words)
+            if label.kind == "formula" and self._is_index(label.rect):
+                style = styles.index
             if label.kind in ("formula", "mark"):
                 style = styles.by_name["mark"] if label.kind == "mark" else style
                 formula = Formula(label.rect, label.text, "fill" if label.rect.size > 1 else "cell")
                 yield Computed(formula, book, self.sheet.name, style)
             else:
                 yield stored(label.rect, book, self.sheet.name, style)
+
+    def _is_index(self, rect: Rect) -> bool:
+        """Whether a label stands where indices do: in column A, or above columns in the row of their numbers."""
+        if self.sheet.layout != "blocks":
+            return False
+        index = HEADINGS["blocks"].column_index
+        return rect.left == 1 or any(
+            rect.top == item.heading.top + index and item.rect.left <= rect.left for item in self.sheet.items
+        )
 
     def items(self, book: Book, parameters: Mapping[str, Array | Rows], *, plain: bool) -> Iterator[Block | Computed]:
         """The data: inputs, tables, parameters as they are, formulas with their values."""
@@ -132,7 +143,7 @@ class Painter:
                 yield Block(item.rect, numbers, style=0 if large else style)
             elif item.kind != "step":
                 yield stored(item.rect, book, self.sheet.name, style)
-            for formula in item.formulas:
+            for formula in item.all_formulas:
                 yield Computed(formula, book, self.sheet.name, style)
             if item.blank:
                 yield blank(item.rect, style)

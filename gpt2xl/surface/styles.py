@@ -78,6 +78,7 @@ class Styles:
             "chip id": self._font(9, color=GREY, number_format="0", alignment=_CENTRE),
             "word": self._input(11),
             "small word": self._input(10),
+            "setting": self._input(12, "General"),
             "small number": self._input(10, "0.0"),
             "number": self._font(16, bold=True, color="A34700", number_format="0.000", alignment=_LEFT),
             "mark": self._font(10, bold=True, border=_BOX, alignment=_CENTRE),
