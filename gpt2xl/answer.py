@@ -75,9 +75,20 @@ def read_answer(workbook: Workbook, top: int = 10, wanted: Sequence[str] = ()) -
             {"id": int(index), "token": str(texts[index]), "logit": float(logits[index]), "prob": float(probs[index])}
             for index in best
         ],
-        "generated_ids": [],
-        "generated_text": "",
+        **_generated(workbook, int(next_token_id)),
         "values": read_values(workbook, wanted),
+    }
+
+
+def _generated(workbook: Workbook, next_token_id: int) -> dict[str, Any]:
+    """All tokens that follow, their text, and why they are fewer than were asked for ("" where they are not)."""
+    if "generated_ids" not in workbook:
+        return {"generated_ids": [next_token_id], "generated_text": workbook["next_token"], "generated_end": ""}
+    found = np.ravel(np.asarray(workbook["generated_ids"], dtype=object)).tolist()
+    return {
+        "generated_ids": [int(number) for number in found if isinstance(number, float)],
+        "generated_text": str(workbook["generated_text"]),
+        "generated_end": str(workbook["generated_end"]),
     }
 
 

@@ -199,6 +199,10 @@ def run(
     click.echo(f"prompt      {answer['prompt']!r}")
     click.echo(f"tokens      {' | '.join(answer['tokens'])}")
     click.echo(f"next token  {answer['next_token']!r} (id {answer['next_token_id']})")
+    if len(answer["generated_ids"]) > 1 or answer["generated_end"]:
+        click.echo(f"generated   {answer['generated_text']!r} (ids {' '.join(map(str, answer['generated_ids']))})")
+    if answer["generated_end"]:
+        click.echo(f"            {answer['generated_end']}")
     for entry in answer["top"]:
         click.echo(f"{entry['prob']:9.4%}  {entry['logit']:10.4f}  {entry['id']:6d}  {entry['token']!r}")
     _echo_values(answer["values"])
@@ -242,6 +246,12 @@ def check(book: Path, prompts: tuple[str, ...], as_json: bool, **options: Any) -
                 f"  next token {comparison.next_token_id}, reference {comparison.reference_next_token_id}"
                 + ("" if same else "  DIFFERENT")
             )
+            if comparison.reference_generated_ids:
+                same = comparison.generated_ids == comparison.reference_generated_ids
+                click.echo(
+                    f"  generated {comparison.generated_ids}, reference {comparison.reference_generated_ids}"
+                    + ("" if same else "  DIFFERENT")
+                )
             if comparison.unrounded_next_token_id is not None:
                 click.echo(f"  next token before rounding {comparison.unrounded_next_token_id}")
             if comparison.first_divergence is not None:

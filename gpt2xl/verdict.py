@@ -29,7 +29,8 @@ class Comparison:
     """One prompt: its tokens, both next tokens, all steps in order, and the first that diverges.
 
     `blank` are steps that a student copy leaves to its reader and that nobody has filled in yet;
-    `unrounded_next_token_id` is the next token before rounding, None where nothing was rounded.
+    `generated_ids` are all tokens that follow, both lists empty in a workbook of one; `unrounded_next_token_id` is the
+    next token before rounding, None where nothing was rounded.
     """
 
     prompt: str
@@ -40,10 +41,13 @@ class Comparison:
     first_divergence: str | None = None
     blank: list[str] = field(default_factory=list)
     unrounded_next_token_id: int | None = None
+    generated_ids: list[int] = field(default_factory=list)
+    reference_generated_ids: list[int] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        return self.first_divergence is None and self.next_token_id == self.reference_next_token_id
+        same = self.next_token_id == self.reference_next_token_id
+        return self.first_divergence is None and same and self.generated_ids == self.reference_generated_ids
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ def _plain(record: dict[str, Any]) -> dict[str, Any]:
     """
     if not record["blank"]:
         del record["blank"]
+    if not record["reference_generated_ids"]:
+        del record["generated_ids"], record["reference_generated_ids"]
     rounded = record["unrounded_next_token_id"] is not None
     if not rounded:
         del record["unrounded_next_token_id"]

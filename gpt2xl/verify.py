@@ -19,6 +19,15 @@ from numpy.typing import NDArray
 from gpt2xl.errors import EngineError, ModelError, NameNotFound, PromptError, WorkbookError
 from gpt2xl.model.attribution import ATTRIBUTION, attribution, token_of
 from gpt2xl.model.checkpoint import Checkpoint, load_checkpoint
+from gpt2xl.model.generation import (
+    PREFIX,
+    SAMPLED,
+    Generated,
+    Settings,
+    generate,
+    numpy_distribution,
+    torch_distribution,
+)
 from gpt2xl.model.loss import LOSS, surprise
 from gpt2xl.model.reduced import reduced
 from gpt2xl.model.reference import NumpyReference, TorchReference, require_torch
@@ -80,14 +89,14 @@ def check(
     whole, checkpoint, answers = _computed(Path(path), model, prompts, engine, timeout)
     # The workbook's numbers and the reference's are never held at the same time: a large model has a gigabyte of each.
     steps = _reference(checkpoint, reference)
-    compared = [_compare(answer, _expected(answer, checkpoint, steps), tolerance) for answer in answers]
-    comparisons = [comparison for comparison, _ in compared]
+    expected = [_expected(answer, checkpoint, steps) for answer in answers]
+    comparisons = [_compare(answer, generated, tolerance) for answer, generated in zip(answers, expected, strict=True)]
     if checkpoint is not whole:
         del steps
         unrounded = _reference(whole, reference)
         comparisons = [
-            _moved(comparison, values, _expected(answer, whole, unrounded))
-            for answer, (comparison, values) in zip(answers, compared, strict=True)
+            _moved(comparison, generated.steps, _expected(answer, whole, unrounded, generated.ids))
+            for answer, comparison, generated in zip(answers, comparisons, expected, strict=True)
         ]
     return Verdict(engine, reference, comparisons)
 
@@ -107,6 +116,8 @@ class Answer:
     steps: dict[str, Floats]
     blank: list[str]
     attributed: str | None
+    settings: Settings
+    generated_ids: list[int]
 
 
 def _computed(
@@ -133,13 +144,15 @@ def _kept(workbook: Workbook, name: str) -> int | None:
     return int(value) if isinstance(value, float) else None
 
 
-def _moved(comparison: Comparison, values: Steps, unrounded: Steps) -> Comparison:
+def _moved(comparison: Comparison, values: Steps, before: Generated) -> Comparison:
     """The same with how far `values`, the reference's with rounded parameters, are from those of the model itself."""
     steps = [
-        replace(step, moved=float(np.max(np.abs(np.nan_to_num(values[step.name] - unrounded[step.name])), initial=0.0)))
+        replace(
+            step, moved=float(np.max(np.abs(np.nan_to_num(values[step.name] - before.steps[step.name])), initial=0.0))
+        )
         for step in comparison.steps
     ]
-    return replace(comparison, steps=steps, unrounded_next_token_id=int(np.argmax(unrounded["logits"])))
+    return replace(comparison, steps=steps, unrounded_next_token_id=before.chosen[0])
 
 
 def _checkpoint(workbook: Workbook, model: str | Path | None) -> Checkpoint:
@@ -211,29 +224,60 @@ def _answer(calculator: Calculator, workbook: Workbook, checkpoint: Checkpoint, 
         raise PromptError(f"the workbook cannot answer {shown!r}: {state}")
     names = step_names(checkpoint.config)
     names += [name for name in (*ATTRIBUTION, *LOSS) if name in workbook]
+    settings = _settings(workbook)
+    sampled = [SAMPLED] if settings.temperature else []
+    names += sampled
+    if len(settings.random) > 1:
+        names += [PREFIX + name for name in (*step_names(checkpoint.config), *sampled)]
     missing = [name for name in names if name not in workbook]
     if missing:
         raise NameNotFound(f"{workbook.path.name} has no name `{missing[0]}`; build it again")
     found = calculator.get("next_token_id")[0][0]
     token_ids = [int(number) for number in _numbers(calculator, "token_ids")[:, 0] if np.isfinite(number)]
+    steps = {name: _numbers(calculator, name) for name in names}
+    most = workbook.book.resolve("token_ids")[1].height
+    for name, values in steps.items():
+        if name.startswith(PREFIX) and (".scores." in name or ".pattern." in name):
+            steps[name] = np.hstack([values[:, : len(expected_ids)], values[:, most:]])  # without the padding between
     return Answer(
         prompt=prompt,
         expected_ids=expected_ids,
         token_ids=token_ids[: len(expected_ids)],
         n_tokens=float(_numbers(calculator, "n_tokens")[0, 0]),
         next_token_id=int(found) if isinstance(found, float | int) else None,
-        steps={name: _numbers(calculator, name) for name in names},
+        steps=steps,
         blank=_blank(calculator, workbook),
         attributed=_word(calculator.get("attribution.token")[0][0]) if "attribution.token" in workbook else None,
+        settings=settings,
+        generated_ids=[int(number) for number in _generated(calculator, workbook) if np.isfinite(number)],
     )
 
 
-def _expected(answer: Answer, checkpoint: Checkpoint, reference: Any) -> Steps:
-    """The reference's steps for an answer's prompt, and what it makes of the workbook's further questions."""
-    values: Steps = reference.run(answer.expected_ids)
+def _settings(workbook: Workbook) -> Settings:
+    """How the workbook chooses tokens; the most probable one where it knows nothing else."""
+    if "random" not in workbook:
+        return Settings()
+    random = tuple(float(number) for number in np.ravel(workbook["random"]))
+    end = int(workbook["end.id"])
+    return Settings(workbook["temperature"], int(workbook["top_k"]), workbook["top_p"], random, end)
+
+
+def _generated(calculator: Calculator, workbook: Workbook) -> Floats:
+    """The tokens that the workbook generates, NaN after the end."""
+    return np.ravel(_numbers(calculator, "generated_ids" if "generated_ids" in workbook else "next_token_id"))
+
+
+def _expected(answer: Answer, checkpoint: Checkpoint, reference: Any, led: Sequence[int] | None = None) -> Generated:
+    """The reference's steps for an answer's prompt and what it generates (or is `led` to), and what it makes of the
+    workbook's further questions.
+    """
+    distribution = torch_distribution if isinstance(reference, TorchReference) else numpy_distribution
+    context = checkpoint.config.n_positions
+    generated = generate(reference, context, answer.expected_ids, answer.settings, distribution, led)
+    values = generated.steps
     if answer.attributed is not None:
         known = checkpoint.config.vocab_size
-        token: int | None = int(np.argmax(values["logits"]))
+        token: int | None = generated.ids[0]
         if answer.attributed:
             token = token_of(checkpoint.vocabulary, known, answer.attributed)
         if token is None:
@@ -244,18 +288,25 @@ def _expected(answer: Answer, checkpoint: Checkpoint, reference: Any) -> Steps:
         values |= attribution(checkpoint, values, answer.expected_ids, token)
     if "loss.bits" in answer.steps:
         values |= surprise(checkpoint, values, answer.expected_ids)
-    return values
+    return generated
 
 
-def _compare(answer: Answer, values: Steps, tolerance: float) -> tuple[Comparison, Steps]:
-    """One answer beside `values`, the reference's."""
-    reference_next_token_id = int(np.argmax(values["logits"]))
-    found = (answer.prompt, answer.token_ids, answer.next_token_id, reference_next_token_id)
+def _compare(answer: Answer, expected: Generated, tolerance: float) -> Comparison:
+    """One answer beside the reference's."""
+    found = (answer.prompt, answer.token_ids, answer.next_token_id, expected.ids[0])
     if answer.token_ids != answer.expected_ids or answer.n_tokens != len(answer.expected_ids):
-        return Comparison(*found, [], "token_ids"), values
-    steps = [_step(name, answer.steps[name], value, tolerance) for name, value in values.items()]
+        return Comparison(*found, [], "token_ids")
+    steps = [_step(name, answer.steps[name], value, tolerance) for name, value in expected.steps.items()]
     diverged = [step.name for step in steps if not step.ok]
-    return Comparison(*found, steps, diverged[0] if diverged else None, blank=answer.blank), values
+    several = len(answer.settings.random) > 1
+    return Comparison(
+        *found,
+        steps,
+        diverged[0] if diverged else None,
+        blank=answer.blank,
+        generated_ids=answer.generated_ids if several else [],
+        reference_generated_ids=expected.ids if several else [],
+    )
 
 
 def _blank(calculator: Calculator, workbook: Workbook) -> list[str]:
@@ -271,7 +322,9 @@ def _step(name: str, computed: Floats, expected: Floats, tolerance: float) -> St
 
     A cell that holds no number differs infinitely, unless it is to hold none.
     """
-    filled = (slice(None), 0) if expected.ndim == 1 else (slice(expected.shape[0]), slice(expected.shape[1]))
+    filled: tuple[slice, slice | int] = (
+        (slice(None), 0) if expected.ndim == 1 else (slice(expected.shape[0]), slice(expected.shape[1]))
+    )
     computed = computed[filled]
     if computed.shape != expected.shape:
         raise WorkbookError(f"`{name}` has shape {computed.shape} in the workbook and {expected.shape} in the model")
