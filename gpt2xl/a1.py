@@ -162,7 +162,7 @@ def parse_cell(text: str) -> tuple[int, int]:
     """ "AB2" or "$AB$2" -> (2, 28); raises `WorkbookError` for anything else."""
     match = _CELL.fullmatch(text)
     if not match or int(match[2]) > MAX_ROWS:
-        raise WorkbookError(f"`{text}` is no cell reference")
+        raise WorkbookError(f"`{text[:40]}` is no cell reference")
     return int(match[2]), column_number(match[1].upper())
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
 
 _TAG = re.compile(rb"<(?:\w+:)?(row|autoFilter|filterColumn)\b([^>]*)")
-_NUMBER = re.compile(rb"""\sr=["'](\d+)""")
+_NUMBER = re.compile(rb"""\sr=["'](\d{1,7})["']""")
 _HIDDEN = re.compile(rb"""\shidden=["'](?:1|true)["']""")
 _REF = re.compile(rb"""\sref=["']([^"']+)""")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from isal import isal_zlib
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., lengths of name and extra field (APPNOTE 4.3.7)
 _ENCRYPTED = 0x01
@@ -40,7 +40,7 @@ def deflated(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
 def inflated(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> Generator[bytes]:
     """An entry's bytes in pieces, inflated by another thread while the last ones are looked at.
 
-    Raises what `zipfile` does: `BadZipFile` and `zlib.error` for damage, `RuntimeError` for encrypted entries.
+    Raises what `zipfile` does: `BadZipFile` for damage, `RuntimeError` for encrypted entries.
     """
     pieces = _inflated(source, info)
     ready: queue.Queue[bytes | BaseException | None] = queue.Queue(_AHEAD)
@@ -76,6 +76,11 @@ def inflated(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> Generator[bytes]
         thread.join()
 
 
+def whole(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """All of an entry's bytes, never more than it says to have; raises as `inflated` does."""
+    return b"".join(_inflated(source, info))
+
+
 def _inflated(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
     if info.compress_type != zipfile.ZIP_DEFLATED or info.flag_bits & _ENCRYPTED:
         with source.open(info) as stream:
@@ -84,22 +89,31 @@ def _inflated(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]
         return
     with source.open(info):
         pass  # looks at the local header as `zipfile` does
-    inflater = isal_zlib.decompressobj(-zlib.MAX_WBITS)
     crc = size = 0
-    for compressed in deflated(source, info):
-        while compressed and not inflater.eof:
-            piece = inflater.decompress(compressed, _PIECE)
-            compressed = inflater.unconsumed_tail
-            crc = isal_zlib.crc32(piece, crc)
-            size += len(piece)
-            if size > info.file_size:
-                raise zipfile.BadZipFile(f"{info.filename} is larger than it says")
-            if piece:
-                yield piece
-    piece = inflater.flush()
-    crc = isal_zlib.crc32(piece, crc)
-    size += len(piece)
-    if piece:
+    for piece in _pieces(deflated(source, info), info.filename):
+        crc = isal_zlib.crc32(piece, crc)
+        size += len(piece)
+        if size > info.file_size:
+            raise zipfile.BadZipFile(f"{info.filename} is larger than it says")
         yield piece
-    if not inflater.eof or size != info.file_size or crc != info.CRC:
+    if size != info.file_size or crc != info.CRC:
         raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
+
+
+def _pieces(compressed: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """A deflated stream, inflated a piece at a time, to its end."""
+    inflater = isal_zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        for data in compressed:
+            rest = data
+            while rest and not inflater.eof:
+                piece = inflater.decompress(rest, _PIECE)
+                rest = inflater.unconsumed_tail
+                if piece:
+                    yield piece
+        if piece := inflater.flush():
+            yield piece
+    except isal_zlib.error as error:  # type: ignore[misc]  # an alias that its types do not tell
+        raise zipfile.BadZipFile(f"{name} cannot be inflated ({error})") from error
+    if not inflater.eof:
+        raise zipfile.BadZipFile(f"{name} ends too early")

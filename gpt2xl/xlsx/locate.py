@@ -10,6 +10,7 @@ from xml.parsers import expat
 
 from gpt2xl.a1 import parse_cell
 from gpt2xl.errors import WorkbookError
+from gpt2xl.xlsx.xml import whole_number
 
 Value = tuple[int, float, str | None]  # kind, number, text
 Rows = Mapping[int, Mapping[int, Value]]  # row -> column -> value
@@ -105,7 +106,10 @@ class Locator:
                 self._cell = self._place(self._column)
                 self.layout.cells[self._row].append(self._cell)
         elif depth == 3 and local == "row" and self._path[1] == "sheetData":
-            self._row = int(attributes["r"]) if "r" in attributes else self._row + 1
+            number = whole_number(attributes["r"]) if "r" in attributes else self._row + 1
+            if number is None:
+                raise WorkbookError(f"`{attributes['r'][:40]}` is no row number")
+            self._row = number
             self._column = 0
             self._wanted = self._row in self._changes
             self.layout.rows.append(self._place(self._row))
@@ -142,13 +146,13 @@ class Locator:
         place.end = place.tag_end if place.empty else _tag_end(self._source, self._parser.CurrentByteIndex)
 
 
+# Without a way back (`*+`): a tag of a million quotes is looked at once.
+_TAG = re.compile(rb"""<(?:[^"'>]|"[^"]*"|'[^']*')*+>""")
+
+
 def _tag_end(source: bytes, start: int) -> int:
     """Behind the `>` that closes the tag at `start`; a `>` in an attribute's value does not."""
-    at = start
-    while True:
-        close = source.index(b">", at)
-        quotes = source[start:close]
-        rest = re.sub(rb"""\"[^"]*\"|'[^']*'""", b"", quotes)
-        if b'"' not in rest and b"'" not in rest:
-            return close + 1
-        at = close + 1
+    tag = _TAG.match(source, start)
+    if tag is None:
+        raise WorkbookError("a tag in it has no end")
+    return tag.end()

@@ -19,12 +19,13 @@ from urllib.parse import unquote
 
 from gpt2xl.errors import NameNotFound, WorkbookError
 from gpt2xl.xlsx.hidden import hidden_rows, table_filter
-from gpt2xl.xlsx.inflate import inflated
+from gpt2xl.xlsx.inflate import inflated, whole
+from gpt2xl.xlsx.limits import ARRAY_FREE, TREE, check_archive
 from gpt2xl.xlsx.save import SheetChanges, save_package
 from gpt2xl.xlsx.sheet import read_sheet
 from gpt2xl.xlsx.strings import read_strings
 from gpt2xl.xlsx.tables import TablePart, read_table
-from gpt2xl.xlsx.xml import MAIN, local_name, parse_tree, relation_id
+from gpt2xl.xlsx.xml import MAIN, local_name, parse_tree, relation_id, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,8 +67,10 @@ class Package:
         self.names: list[DefinedName] = []
         self.date1904 = False
         self.calc: dict[str, str] = {}
+        self._unfilled: dict[str, int] = {}  # by part
         self._strings_part: str | None = None
         with self._zip() as archive:
+            check_archive(archive.infolist(), path.stat().st_size)
             self._parts = {info.filename.lower(): info.filename for info in archive.infolist()}
             self._read_workbook(archive)
 
@@ -75,7 +78,14 @@ class Package:
         """The cells of the sheet `name`; raises `NameNotFound` where there is none."""
         part = self.sheet(name).part
         with self._zip(part) as archive, closing(inflated(archive, archive.getinfo(part))) as pieces:
-            return read_sheet(pieces, lambda: self._strings, date1904=self.date1904)
+            data = read_sheet(pieces, lambda: self._strings, date1904=self.date1904)
+            self._unfilled[part] = data.unfilled
+            if (unfilled := sum(self._unfilled.values())) > ARRAY_FREE:
+                raise WorkbookError(
+                    f"its array formulas fill {unfilled:,} cells that it does not hold, and gpt2xl adds at most "
+                    f"{ARRAY_FREE:,}"
+                )
+            return data
 
     def sheet(self, name: str) -> SheetInfo:
         """The sheet `name`, without regard to case; raises `NameNotFound`."""
@@ -87,14 +97,15 @@ class Package:
 
     def tables(self) -> list[TablePart]:
         """The tables of all sheets; raises `WorkbookError` for a part that is no table."""
-        found = []
+        found: dict[str, TablePart] = {}
         with self._zip() as archive:
             for sheet in self.sheets:
                 for kind, target in self._relations(archive, sheet.part).values():
                     if kind == "table":
                         part = self._existing(target, f"a table of sheet `{sheet.name}`")
-                        found.append(read_table(archive.read(part), sheet.name))
-        return found
+                        if part not in found:
+                            found[part] = read_table(self._content(archive, part), sheet.name)
+        return list(found.values())
 
     def hidden_rows(self, name: str) -> tuple[list[int], list[int]]:
         """The hidden rows of a sheet, and those of them that its filter or a table's filter hides."""
@@ -103,8 +114,9 @@ class Package:
             with closing(inflated(archive, archive.getinfo(part))) as pieces:
                 rows, under = hidden_rows(pieces)
             places = [under] if under else []
-            for kind, target in self._relations(archive, part).values() if rows else ():
-                found = table_filter(archive.read(self._existing(target, "a table"))) if kind == "table" else None
+            relations = self._relations(archive, part).values() if rows else ()
+            for table in {self._existing(target, "a table") for kind, target in relations if kind == "table"}:
+                found = table_filter(self._content(archive, table))
                 places += [found] if found else []
         return rows, [row for row in rows if any(place.top <= row <= place.bottom for place in places)]
 
@@ -129,7 +141,7 @@ class Package:
         except WorkbookError as error:
             if str(error).startswith(str(self.path)):
                 raise
-            raise WorkbookError(f"{self.path} cannot be read as a workbook: {error}{where}") from error
+            raise WorkbookError(f"{self.path} cannot be read as a workbook: {_shown(str(error))}{where}") from error
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             raise WorkbookError(
                 f"{self.path} is damaged, perhaps not copied completely: {_lower(str(error))}{where}"
@@ -153,7 +165,7 @@ class Package:
 
     def _read_workbook(self, archive: zipfile.ZipFile) -> None:
         part = self._workbook_part(archive)
-        root = parse_tree(archive.read(part))
+        root = parse_tree(self._content(archive, part))
         if root.tag not in {f"{{{namespace}}}workbook" for namespace in MAIN}:
             raise WorkbookError(f"{part} is no workbook")
         relations = self._relations(archive, part)
@@ -161,15 +173,21 @@ class Package:
             if kind == "sharedStrings":
                 self._strings_part = self._part(target)
         names: list[str] = []
+        used: set[str] = set()
         for sheet in _children(root, "sheets", "sheet"):
             name = sheet.get("name", "")
             names.append(name)
             kind, target = relations.get(relation_id(sheet) or "", ("", ""))
             if kind == "worksheet":
-                self.sheets.append(SheetInfo(name, self._existing(target, f"sheet `{name}`"), _state(sheet)))
+                found = self._existing(target, f"sheet `{name}`")
+                if found in used:
+                    raise WorkbookError(f"sheet `{name}` is the part {found}, which is another sheet already")
+                used.add(found)
+                self.sheets.append(SheetInfo(name, found, _state(sheet)))
         for element in _children(root, "definedNames", "definedName"):
             index = element.get("localSheetId", "")
-            owner = names[int(index)] if index.isdecimal() and int(index) < len(names) else None
+            number = whole_number(index)
+            owner = names[number] if number is not None and number < len(names) else None
             text = "".join(element.itertext())
             self.names.append(DefinedName(element.get("name", ""), text, owner, _true(element.get("hidden"))))
         for element in root:
@@ -199,12 +217,19 @@ class Package:
         if rels is None:
             return {}
         found: dict[str, tuple[str, str]] = {}
-        for element in parse_tree(archive.read(rels)):
+        for element in parse_tree(self._content(archive, rels)):
             if local_name(element.tag) == "Relationship" and element.get("TargetMode") != "External":
                 target = posixpath.normpath(posixpath.join("/", folder, element.get("Target", "").replace("\\", "/")))
                 kind = element.get("Type", "").rpartition("/")[2]
                 found[element.get("Id", "")] = (kind, target.lstrip("/"))
         return found
+
+    def _content(self, archive: zipfile.ZipFile, part: str) -> bytes:
+        """A part that is read as a whole."""
+        info = archive.getinfo(part)
+        if info.file_size > TREE:
+            raise WorkbookError(f"{part} has {info.file_size:,} bytes, and such a part has at most {TREE >> 20} MiB")
+        return whole(archive, info)
 
     def _part(self, name: str) -> str | None:
         """The part's name as the zip file spells it: part names are compared without regard to case."""
@@ -259,4 +284,11 @@ def _true(value: str | None) -> bool:
 
 
 def _lower(message: str) -> str:
-    return message[:1].lower() + message[1:]
+    """What another library says, as it stands in the middle of a sentence."""
+    return message[:1].lower() + _shown(message[1:])
+
+
+def _shown(message: str) -> str:
+    """A message on one line of bearable length, whatever the file has put into it."""
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in message[:500])
+    return shown if len(message) <= 500 else shown + "…"

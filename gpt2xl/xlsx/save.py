@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gpt2xl.a1 import NUMBER, TEXT, Rect
 from gpt2xl.errors import WorkbookError
 from gpt2xl.xlsx.archive import Archive
-from gpt2xl.xlsx.inflate import deflated
+from gpt2xl.xlsx.inflate import deflated, whole
 from gpt2xl.xlsx.numbers import Array
 from gpt2xl.xlsx.output import output_file
 from gpt2xl.xlsx.splice import splice
@@ -31,7 +31,7 @@ def save_package(source: zipfile.ZipFile, target: Path, changes: Mapping[str, Sh
             rows = _by_row(changes.get(info.filename, ()))
             if rows:
                 try:
-                    changed = splice(source.read(info), rows)
+                    changed = splice(whole(source, info), rows)
                 except WorkbookError as error:
                     raise WorkbookError(f"{error} (in {info.filename})") from error
                 entry = zipfile.ZipInfo(info.filename, info.date_time)

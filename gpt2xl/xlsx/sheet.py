@@ -13,9 +13,10 @@ import numpy as np
 from gpt2xl.a1 import BOOL, ERROR, ERROR_TEXTS, MAX_COLUMNS, MAX_ROWS, NUMBER, Rect, cell_name, parse_cell
 from gpt2xl.errors import WorkbookError
 from gpt2xl.xlsx.dense import DenseFeeder
+from gpt2xl.xlsx.limits import TREE_DEPTH
 from gpt2xl.xlsx.store import CellStore, FormulaCell, SheetData, rectangles
 from gpt2xl.xlsx.text import unescape_text
-from gpt2xl.xlsx.xml import MAIN, sheet_parser
+from gpt2xl.xlsx.xml import MAIN, sheet_parser, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -57,6 +58,7 @@ class _Sheet:
         self._date1904 = date1904
         self._store = CellStore()
         self._formulas: list[FormulaCell] = []
+        self._claimed = 0  # cells of array formulas
         self._shared: dict[str, tuple[str, tuple[int, int]]] = {}  # si -> text, origin
         self._shared_cells: dict[str, list[tuple[int, int, int]]] = {}  # si -> row, first and last column
         self._type = "n"
@@ -65,6 +67,8 @@ class _Sheet:
         self._formula_text = ""
         self._chars: list[str] = []
         self._phonetic = 0
+        self._depth = 0  # of elements that mean nothing here
+        self._row_open = self._collecting = False
         parser.StartElementHandler = self._root
 
     def finish(self) -> SheetData:
@@ -74,7 +78,10 @@ class _Sheet:
                 raise WorkbookError(f"the shared formula {index} of cell {where} has no text")
             text, origin = self._shared[index]
             self._formulas.extend(FormulaCell(rect, text, "fill", origin) for rect in rectangles(cells))
-        return self._store.finish(self._formulas)
+        unfilled = max(0, self._claimed - self._store.count)
+        data = self._store.finish(self._formulas)
+        data.unfilled = unfilled
+        return data
 
     def put_columns(self, columns: Array | int, numbers: Array, shared: str | None) -> None:
         """Numbers of the present row: side by side from a column, or each with its own.
@@ -103,11 +110,23 @@ class _Sheet:
             f"{namespace}}}{tag}" for tag in tags
         )
         self._parser.StartElementHandler = self._outside
+        self._parser.EndElementHandler = self._higher
 
     def _outside(self, name: str, _attributes: dict[str, str]) -> None:
         if name == self._data:
             self._parser.StartElementHandler = self._start
             self._parser.EndElementHandler = self._end
+        else:
+            self._deeper()
+
+    def _deeper(self, *_: object) -> None:
+        """An element that means nothing here: it may hold others, but not without end."""
+        self._depth += 1
+        if self._depth > TREE_DEPTH:
+            raise WorkbookError(f"its elements are nested more than {TREE_DEPTH} deep")
+
+    def _higher(self, *_: object) -> None:
+        self._depth -= 1
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if name == self._c:
@@ -119,8 +138,9 @@ class _Sheet:
             self._collect()
         elif name == self._row_tag:
             self._start_row(attributes)
-        elif name == self._rph:
-            self._phonetic += 1
+        else:
+            self._phonetic += name == self._rph
+            self._deeper()
 
     def _end(self, name: str) -> None:
         if name == self._c:
@@ -128,40 +148,47 @@ class _Sheet:
             self.in_row = True
         elif name == self._v:
             self._value = self._collected()
-        elif name == self._t:
-            if not self._phonetic:
-                self._value = (self._value or "") + self._collected()
+        elif name == self._t and not self._phonetic:
+            self._value = (self._value or "") + self._collected()
         elif name == self._f:
             self._formula_text = self._collected()
         elif name == self._row_tag:
-            self.in_row = False
-        elif name == self._rph:
-            self._phonetic -= 1
+            self.in_row = self._row_open = False
         elif name == self._data:
-            self._parser.StartElementHandler = self._parser.EndElementHandler = None
+            self._parser.StartElementHandler = self._deeper
+            self._parser.EndElementHandler = self._higher
+        else:
+            self._phonetic -= name == self._rph
+            self._higher()
 
     def _collect(self) -> None:
+        if self._collecting:
+            raise WorkbookError(f"a value or formula in row {self.row} holds another")
+        self._collecting = True
         self._chars = []
         self._parser.CharacterDataHandler = self._chars.append
 
     def _collected(self) -> str:
         self._parser.CharacterDataHandler = None
+        self._collecting = False
         return "".join(self._chars)
 
     def _start_row(self, attributes: dict[str, str]) -> None:
-        number = attributes.get("r")
+        text = attributes.get("r")
+        number = self.row + 1 if text is None else whole_number(text)
         if number is None:
-            self.row += 1
-        elif number.strip().isdecimal():
-            self.row = int(number)
-        else:
-            raise WorkbookError(f"`{number}` is no row number")
+            raise WorkbookError(f"`{(text or '')[:40]}` is no row number")
+        self.row = number
         if not 1 <= self.row <= MAX_ROWS:
             raise WorkbookError(f"row {self.row} is outside Excel's 1 to {MAX_ROWS:,}")
+        if self._row_open:
+            raise WorkbookError(f"row {self.row} stands inside of another row")
         self.column = 0
-        self.in_row = True
+        self.in_row = self._row_open = True
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
+        if not self.in_row:
+            raise WorkbookError(f"a cell stands outside of the rows, at row {self.row}")
         ref = attributes.get("r")
         if ref is None:
             self.column += 1
@@ -214,9 +241,10 @@ class _Sheet:
     def _shared_string(self, value: str) -> str:
         if self._strings is None:
             self._strings = self._get_strings()
-        if not value.strip().isdecimal() or int(value) >= len(self._strings):
+        number = whole_number(value)
+        if number is None or number >= len(self._strings):
             raise self._no(f"index of the {len(self._strings)} shared strings", value)
-        return self._strings[int(value)]
+        return self._strings[number]
 
     def _date(self, value: str) -> float:
         try:
@@ -236,6 +264,7 @@ class _Sheet:
             return
         if mode in ("array", "dataTable"):
             rect = Rect.parse(attributes["ref"]) if "ref" in attributes else Rect(*cell, *cell)
+            self._claimed += rect.size
             if mode == "array":
                 self._formulas.append(FormulaCell(rect, text, "array", (rect.top, rect.left)))
             else:

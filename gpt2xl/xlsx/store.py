@@ -53,7 +53,8 @@ class SheetData:
 
     ``rect`` is the smallest rectangle around all cells with a value or a formula, or None. ``num`` and ``kind`` have
     its shape, ``text`` has the strings by row and column, counted from 0 inside ``rect``. A large sheet is ``sparse``:
-    then ``num``, ``kind`` and ``text`` are empty, and only `blocks` gives its values.
+    then ``num``, ``kind`` and ``text`` are empty, and only `blocks` gives its values. ``unfilled`` is how many cells
+    more the array formulas fill than the file holds.
     """
 
     rect: Rect | None = None
@@ -62,6 +63,7 @@ class SheetData:
     text: dict[tuple[int, int], str] = field(default_factory=dict)
     formulas: list[FormulaCell] = field(default_factory=list)
     sparse: list[ValueBlock] | None = None
+    unfilled: int = 0
 
     def blocks(self) -> Iterator[ValueBlock]:
         """The values as rectangles: where, numbers, kinds, and strings where there are any.
@@ -148,6 +150,11 @@ class CellStore:
         self._text: dict[tuple[int, int], str] = {}
         self._top = self._left = 1 << 30
         self._bottom = self._right = self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How many cells it has taken."""
+        return self._count + len(self._rows)
 
     def put(self, row: int, column: int, kind: int, number: float) -> None:
         self._rows.append(row)

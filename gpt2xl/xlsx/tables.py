@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpt2xl.a1 import Rect
 from gpt2xl.xlsx.text import unescape_text
-from gpt2xl.xlsx.xml import local_name, parse_tree
+from gpt2xl.xlsx.xml import local_name, parse_tree, whole_number
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
@@ -45,5 +45,5 @@ def read_table(data: bytes, sheet: str) -> TablePart:
 
 
 def _count(root: ET.Element, attribute: str, usual: int) -> int:
-    value = root.get(attribute, "")
-    return int(value) if value.isdecimal() else usual
+    number = whole_number(root.get(attribute, ""))
+    return usual if number is None else number

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 from xml.parsers import expat
 
 from gpt2xl.errors import WorkbookError
+from gpt2xl.xlsx.limits import TREE_DEPTH
 
 MAIN = (
     "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
@@ -35,8 +36,20 @@ def sheet_parser() -> expat.XMLParserType:
 
 
 class _Builder(ET.TreeBuilder):
+    _depth = 0
+
     def doctype(self, *_: object) -> None:
         _refuse_doctype()
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> ET.Element:
+        self._depth += 1
+        if self._depth > TREE_DEPTH:
+            raise WorkbookError(f"its elements are nested more than {TREE_DEPTH} deep")
+        return super().start(tag, attrs)
+
+    def end(self, tag: str, /) -> ET.Element:
+        self._depth -= 1
+        return super().end(tag)
 
 
 def parse_tree(data: bytes) -> ET.Element:
@@ -50,6 +63,12 @@ def parse_tree(data: bytes) -> ET.Element:
     if not isinstance(root, ET.Element):
         raise WorkbookError("it is no XML")
     return root
+
+
+def whole_number(text: str) -> int | None:
+    """The number that up to ten decimal digits spell, else None: an attribute may hold millions of them."""
+    text = text.strip()
+    return int(text) if text.isdecimal() and len(text) <= 10 else None
 
 
 def local_name(tag: str) -> str:
