@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gpt2xl.formula.structured import Table
 
 _SWEEP = 1 << 20
+# Cells that an array inside of a formula may have (256 MiB of numbers), or twice as many as the book holds.
+_MOST_CELLS = 1 << 25
 EPOCH_1904 = 1462  # 1 January 1904 in days from 1900
 
 
@@ -51,6 +53,7 @@ class Book:
         self._graph: Graph | None = None
         self._planned_for = (1, 1)
         self._sweep_at = _SWEEP
+        self.most_cells = _MOST_CELLS
 
     # Sheets and names.
 
@@ -251,6 +254,7 @@ class Book:
 
     def fit(self, graph: Graph) -> None:
         """Let formulas over whole columns and rows reach as far as there are cells now; before anything is computed."""
+        self.most_cells = max(_MOST_CELLS, 2 * sum(grid.cells for grid in self._grids.values()))
         if self.used() != self._planned_for:
             self._planned_for = self.used()
             for unit in graph.units:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from gpt2xl.a1 import Rect
+from gpt2xl.errors import LimitError
 from gpt2xl.formula.values import ExcelError, TextPool, Value
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class World(Protocol):
 
     pool: TextPool
     characters: str
+    most_cells: int  # of one array
 
     def grid(self, sheet: str) -> Grid | None: ...
     def name_tree(self, name: str, sheet: str) -> Node | None: ...
@@ -68,6 +70,15 @@ class Code:
     rows: int = 1
     columns: int = 1
     varies: bool = False
+
+
+def check_cells(rows: int, columns: int, most: int) -> None:
+    """Raise `LimitError` for an array of more than `most` cells, before it is made."""
+    if rows * columns > most:
+        raise LimitError(
+            f"a formula asks for an array of {rows:,} × {columns:,} cells, and for this workbook gpt2xl makes none of "
+            f"more than {most:,}"
+        )
 
 
 class SingleLanes(Exception):

@@ -14,7 +14,7 @@ import numpy as np
 from gpt2xl.a1 import TEXT
 from gpt2xl.errors import UnsupportedFunction
 from gpt2xl.formula import operators, values
-from gpt2xl.formula.code import ARRAY, SCALAR, Code, common, constant, inside, wanted
+from gpt2xl.formula.code import ARRAY, SCALAR, Code, check_cells, common, constant, inside, wanted
 from gpt2xl.formula.references import References
 from gpt2xl.formula.registry import FUNCTIONS, Special
 from gpt2xl.formula.tree import (
@@ -79,7 +79,8 @@ class Compiler(References):
         raise TypeError(f"{type(node).__name__} is no node of a formula")
 
     def made(self, code: Code) -> Code:
-        """Take note of an intermediate value, and return its code."""
+        """Take note of an intermediate value, and return its code; raises `LimitError` where it is too large."""
+        check_cells(code.rows, code.columns, self.world.most_cells)
         if code.varies:
             self.peak = max(self.peak, code.rows * code.columns)
         return code
@@ -136,7 +137,7 @@ class Compiler(References):
             raise UnsupportedFunction(node.name)
         arguments = self.flattened(node, function.signature.letters)
         signature = function.signature
-        if not signature.least <= len(arguments) <= signature.most:
+        if not signature.fits(len(arguments)):
             # Excel refuses such a formula when it is typed; one in a file has no value.
             return constant(values.error(values.VALUE))
         if isinstance(function, Special):
@@ -163,7 +164,11 @@ class Compiler(References):
             code.varies = any(item.varies for item in codes)
             return self.made(code)
         code = common(run, *codes)
-        if function.shape == "array":
+        if function.shape == "product":
+            code.rows, code.columns = codes[0].rows, codes[-1].columns
+        elif function.shape == "transposed":
+            code.rows, code.columns = code.columns, code.rows
+        elif function.shape == "array":
             side = max([1, *(max(item.rows, item.columns) for item in codes)])
             code.rows, code.columns = side, max([1, *(min(item.rows, item.columns) for item in codes)])
         return self.made(code)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpt2xl.errors import FormulaError, FormulaSyntaxError
 from gpt2xl.formula.graph import rectangles
-from gpt2xl.formula.lexer import outline, relative_key, tokenize
+from gpt2xl.formula.lexer import check_length, outline, relative_key, tokenize
 from gpt2xl.formula.parser import parse
 from gpt2xl.formula.precedents import readings
 from gpt2xl.formula.printer import unparse
@@ -41,6 +41,7 @@ class Formulas:
             raise ValueError(f"mode is one of {', '.join(_MODES)}")
         if mode == "cell" and rect.size != 1:
             raise ValueError("an ordinary formula stands in one cell")
+        check_length(text)
         key = None
         if mode == "cell":
             key = self._key(sheet, text.removeprefix("="), rect.top, rect.left)

@@ -11,12 +11,16 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from gpt2xl.a1 import Rect
-from gpt2xl.errors import CircularReference
+from gpt2xl.errors import CircularReference, LimitError
 from gpt2xl.formula.rectindex import RectIndex
 from gpt2xl.formula.unit import Group, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+
+# Pairs of formulas of which one reads the other's cells: each takes some 100 bytes while they are put in order.
+_MOST_NEEDS = 1 << 23
 
 
 class Graph:
@@ -77,10 +81,11 @@ def _index(entries: Iterable[tuple[str, Rect, int]]) -> dict[str, RectIndex]:
 
 
 def _needs(units: Sequence[Unit]) -> list[list[int]]:
-    """For each unit the units whose cells it reads."""
+    """For each unit the units whose cells it reads; raises `LimitError` where that is more than can be followed."""
     index = _index((unit.group.sheet.lower(), unit.rect, number) for number, unit in enumerate(units))
     known: dict[tuple[str, Rect], list[int]] = {}
     result = []
+    count = 0
     for unit in units:
         found: dict[int, None] = {}
         for key in unit.readings():
@@ -89,6 +94,12 @@ def _needs(units: Sequence[Unit]) -> list[list[int]]:
                 at = index.get(key[0])
                 meeting = known[key] = [] if at is None else at.meeting(key[1])
             found.update(dict.fromkeys(meeting))
+        count += len(found)
+        if count > _MOST_NEEDS:
+            raise LimitError(
+                f"its {len(units):,} different formulas need one another in more than {_MOST_NEEDS:,} ways, which is "
+                "more than gpt2xl follows"
+            )
         result.append(list(found))
     return result
 

@@ -19,7 +19,10 @@ from gpt2xl.formula.window import Placement, Window
 _SMALL = 1 << 20  # cells that are always kept densely (8 MiB of numbers)
 _WASTE = 4  # beyond that, at most this many places for each cell that was ever filled
 _TILE_ROWS, _TILE_COLUMNS = 64, 64
-_MOST_COPIED = 1 << 27
+_MOST_COPIED = 1 << 25  # cells of a range that are put together from elsewhere, or twice as many as the sheet holds
+# Places in tiles (600 MiB), or so many for each cell that was ever filled.
+_MOST_SCATTERED = 1 << 26
+_SCATTERED = 64
 
 
 class Held(Protocol):
@@ -52,6 +55,11 @@ class Grid:
             self._filled = rows * columns // _WASTE + 1
             self.reserve(rows, columns)
             self._filled = 0
+
+    @property
+    def cells(self) -> int:
+        """How many cells were ever filled."""
+        return self._filled + sum(place.size for place, _ in self._held)
 
     def put(self, rect: Rect, values: object) -> None:
         """Store values without recalculation: one value for every cell, or as many as the rectangle has."""
@@ -137,7 +145,7 @@ class Grid:
             part = np.s_[top - 1 : bottom, left - 1 : right]
             return self.num[part], self.kind[part], True
         shape = bottom - top + 1, right - left + 1
-        if shape[0] * shape[1] > _MOST_COPIED:
+        if shape[0] * shape[1] > max(_MOST_COPIED, 2 * self.cells):
             raise LimitError(f"a range of {shape[0]:,} x {shape[1]:,} mostly empty cells is too large to compute with")
         num, kind = np.zeros(shape), np.full(shape, BLANK, np.uint8)
         if self._tiles is None:
@@ -238,6 +246,11 @@ class Grid:
             if tile is None:
                 if not make:
                     continue
+                if len(tiles) * _TILE_ROWS * _TILE_COLUMNS >= max(_MOST_SCATTERED, _SCATTERED * self._filled):
+                    raise LimitError(
+                        f"the cells of sheet {self.name} are scattered too far for gpt2xl: {len(tiles):,} areas for "
+                        f"{self._filled:,} cells"
+                    )
                 shape = _TILE_ROWS, _TILE_COLUMNS
                 tile = tiles[i, j] = np.zeros(shape), np.full(shape, BLANK, np.uint8)
             row, column = i * _TILE_ROWS, j * _TILE_COLUMNS

@@ -10,9 +10,11 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gpt2xl.a1 import MAX_COLUMNS, MAX_ROWS, column_letters
+from gpt2xl.a1 import MAX_COLUMNS, MAX_FORMULA_TEXT, MAX_ROWS, column_letters
 from gpt2xl.errors import FormulaSyntaxError, WorkbookError
 from gpt2xl.formula.tree import Reference
+
+MOST_READ = 4 * MAX_FORMULA_TEXT
 
 _LETTER = r"[^\W\d]|[\\]"
 _TOKEN = re.compile(
@@ -26,7 +28,7 @@ _TOKEN = re.compile(
     | (?P<sheet>'(?:[^']|'')+'!|(?:{_LETTER})[\w.\\]*!)
     | (?P<table>(?:{_LETTER})[\w.\\]*\[(?:[^\[\]']|'.|\[(?:[^\[\]']|'.)*\])*\])
     | (?P<columns>\$?[A-Za-z]{{1,3}}:\$?[A-Za-z]{{1,3}}(?![\w.(!\\?]))
-    | (?P<rows>\$?[1-9]\d*:\$?[1-9]\d*(?![\w.(!]))
+    | (?P<rows>\$?[1-9]\d{{0,6}}:\$?[1-9]\d{{0,6}}(?![\w.(!]))
     | (?P<cell>\$?[A-Za-z]{{1,3}}\$?[1-9]\d{{0,6}}(?![\w.(!\\?]))
     | (?P<function>(?:{_LETTER})[\w.]*(?=\())
     | (?P<name>(?:{_LETTER})[\w.\\?]*)
@@ -49,8 +51,20 @@ class Token:
     spaced: bool = False
 
 
+def check_length(text: str) -> None:
+    """Raise `FormulaSyntaxError` for a text too long to be taken apart.
+
+    Excel's limit of 8,192 characters is for what is typed; in a file the same formula has prefixes and names of sheets.
+    """
+    if len(text) > MOST_READ:
+        raise FormulaSyntaxError(
+            f"the formula has {len(text):,} characters, and Excel's limit is {MAX_FORMULA_TEXT:,}", text, 1
+        )
+
+
 def tokenize(text: str) -> list[Token]:
     """The tokens of a formula (without its "="), an "end" token last; raises `FormulaSyntaxError`."""
+    check_length(text)
     tokens: list[Token] = []
     position, spaced = 0, False
     while position < len(text):

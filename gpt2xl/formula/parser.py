@@ -22,10 +22,11 @@ The grammar, loosest first (Microsoft, "Calculation operators and precedence in 
 
 from __future__ import annotations
 
+import math
 import re
 from functools import lru_cache
 
-from gpt2xl.a1 import MAX_ARGUMENTS
+from gpt2xl.a1 import MAX_ARGUMENTS, MAX_NESTING
 from gpt2xl.errors import FormulaSyntaxError
 from gpt2xl.formula.lexer import Token, reference, sheet_name, tokenize
 from gpt2xl.formula.structured import table_reference
@@ -96,13 +97,16 @@ class _Parser:
     def error(self, message: str) -> FormulaSyntaxError:
         return FormulaSyntaxError(message, self.text, self.token.start + 1)
 
+    def too_deep(self) -> FormulaSyntaxError:
+        return FormulaSyntaxError(
+            f"the formula is nested too deeply (Excel's limit is {MAX_NESTING} levels)", self.text, 1
+        )
+
     def formula(self) -> Node:
         try:
             node = self.binary(0)
         except RecursionError:
-            raise FormulaSyntaxError(
-                "the formula is nested too deeply (Excel's limit is 64 levels)", self.text, 1
-            ) from None
+            raise self.too_deep() from None
         if self.token.kind != "end":
             raise self.error(f"`{self.token.text}` has no place")
         return node
@@ -118,15 +122,25 @@ class _Parser:
 
     def percent(self) -> Node:
         node = self.unary()
+        signs = 0
         while self.at("%"):
             self.take()
             node = Percent(node)
+            signs += 1
+            if signs > MAX_NESTING:
+                raise self.too_deep()
         return node
 
     def unary(self) -> Node:
-        if self.token.kind == "op" and self.token.text in PREFIXES:
-            return Unary(self.take().text, self.unary())
-        return self.intersection()
+        signs = []
+        while self.token.kind == "op" and self.token.text in PREFIXES:
+            signs.append(self.take().text)
+        if len(signs) > MAX_NESTING:
+            raise self.too_deep()
+        node = self.intersection()
+        for sign in reversed(signs):
+            node = Unary(sign, node)
+        return node
 
     def intersection(self) -> Node:
         node = self.range()
@@ -147,7 +161,7 @@ class _Parser:
             return self.reference()
         self.take()
         if token.kind == "number":
-            return Number(float(token.text))
+            return self.number(token, 1.0)
         if token.kind == "string":
             return Text(token.text[1:-1].replace('""', '"'))
         if token.kind == "error":
@@ -169,6 +183,13 @@ class _Parser:
             return self.array()
         self.place -= 1
         raise self.error("the formula ends too early" if token.kind == "end" else f"`{token.text}` has no place")
+
+    def number(self, token: Token, sign: float) -> Number:
+        value = float(token.text)
+        if math.isinf(value):
+            self.place -= 1
+            raise self.error("the number is larger than any that a cell holds")
+        return Number(sign * value)
 
     def reference(self) -> Node:
         token = self.take()
@@ -247,7 +268,7 @@ class _Parser:
                 raise self.error("a number is missing after the sign")
         token = self.take()
         if token.kind == "number":
-            return Number(sign * float(token.text))
+            return self.number(token, sign)
         if token.kind == "string":
             return Text(token.text[1:-1].replace('""', '"'))
         if token.kind == "error":

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from gpt2xl.a1 import MAX_COLUMNS, MAX_ROWS, Rect
-from gpt2xl.errors import CircularReference
+from gpt2xl.a1 import MAX_COLUMNS, MAX_NESTING, MAX_ROWS, Rect
+from gpt2xl.errors import CircularReference, FormulaError
 from gpt2xl.formula.tree import Binary, Call, Name, Node, Reference, children
 
 
@@ -15,6 +15,9 @@ class Names(Protocol):
 
     def name_tree(self, name: str, sheet: str) -> Node | None: ...
 
+
+# Names that one formula may lead to, each as often as it is reached.
+_MOST_NAMES = 4096
 
 # These look at where a reference lies, never at what its cells hold.
 _PLACES = frozenset({"ROW", "COLUMN", "ROWS", "COLUMNS", "ISREF"})
@@ -54,14 +57,42 @@ class Reading:
 
 
 def readings(tree: Node, names: Names, sheet: str) -> list[Reading]:
-    """All references of a formula on a sheet; raises `CircularReference` for a name that needs itself."""
+    """All references of a formula on a sheet.
+
+    Raises `CircularReference` for a name that needs itself, `FormulaError` for names that lead to too many others.
+    """
     found: dict[Reading, None] = {}
-    _collect(tree, names, sheet, False, (), found)
+    _collect(tree, _Followed(names), sheet, False, (), found)
     return list(found)
 
 
+class _Followed:
+    """The names that one formula leads to, counted: a few that each say the next one twice would never end."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._count = 0
+
+    def tree(self, node: Name, sheet: str, naming: tuple[str, ...]) -> Node | None:
+        """What a name means that is reached by way of the names `naming`."""
+        key = node.name.lower()
+        if key in naming:
+            raise CircularReference([*naming, key])
+        self._count += 1
+        check_names(self._count, len(naming), naming[0] if naming else key)
+        return self._names.name_tree(node.name, node.sheet or sheet)
+
+
+def check_names(count: int, depth: int, first: str) -> None:
+    """Raise `FormulaError` where a formula leads to too many names, or through too many of them to one."""
+    if count > _MOST_NAMES:
+        raise FormulaError(f"a formula with the name {first} leads to more than {_MOST_NAMES:,} others")
+    if depth > MAX_NESTING:
+        raise FormulaError(f"the name {first} leads through more than {MAX_NESTING} others to what it means")
+
+
 def _collect(
-    node: Node, names: Names, sheet: str, from_a1: bool, naming: tuple[str, ...], found: dict[Reading, None]
+    node: Node, names: _Followed, sheet: str, from_a1: bool, naming: tuple[str, ...], found: dict[Reading, None]
 ) -> None:
     stack = [node]
     while stack:
@@ -70,12 +101,9 @@ def _collect(
             found[Reading((node.sheet or sheet).lower(), node, from_a1 and not node.fixed)] = None
             continue
         if isinstance(node, Name):
-            tree = names.name_tree(node.name, node.sheet or sheet)
-            key = node.name.lower()
-            if key in naming:
-                raise CircularReference([*naming, key])
+            tree = names.tree(node, sheet, naming)
             if tree is not None:
-                _collect(tree, names, sheet, True, (*naming, key), found)
+                _collect(tree, names, sheet, True, (*naming, node.name.lower()), found)
             continue
         if isinstance(node, Binary) and node.operator == ":":
             ends: dict[Reading, None] = {}

@@ -13,6 +13,7 @@ from gpt2xl.a1 import MAX_COLUMNS, MAX_ROWS, Rect
 from gpt2xl.errors import CircularReference, UnsupportedFunction
 from gpt2xl.formula import coerce, values
 from gpt2xl.formula.code import ARRAY, CLIP, SCALAR, Code, Scope, SingleLanes, World, constant
+from gpt2xl.formula.precedents import check_names
 from gpt2xl.formula.tree import Binary, Call, ErrorValue, Name, Node, Reference
 from gpt2xl.formula.values import ExcelError, Value
 from gpt2xl.formula.window import Placement, Window
@@ -31,6 +32,7 @@ class References(ABC):
         self.scope = scope
         self.peak = 1  # cells a lane needs for its largest intermediate
         self._naming: tuple[str, ...] = ()
+        self._named = 0
 
     @abstractmethod
     def compile(self, node: Node, mode: int) -> Code:
@@ -46,6 +48,8 @@ class References(ABC):
         key = node.name.lower()
         if key in self._naming:
             raise CircularReference([*self._naming, key])
+        self._named += 1
+        check_names(self._named, len(self._naming), self._naming[0] if self._naming else key)
         scope, naming = self.scope, self._naming
         # A relative reference in a name counts from A1.
         self.scope, self._naming = replace(scope, row=1, column=1), (*naming, key)

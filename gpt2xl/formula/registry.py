@@ -52,6 +52,11 @@ class Signature:
         least = len(required) - 1 if "?" in text else len(letters)
         return cls(letters, least, 255 if count else len(letters), letters[-count:] if count else "")
 
+    def fits(self, count: int) -> bool:
+        """Whether a call may have so many arguments: those that come in pairs, in pairs."""
+        pairs = len(self.repeated) < 2 or (count - len(self.letters)) % 2 == 0
+        return self.least <= count <= self.most and pairs
+
     def kinds(self, count: int) -> str:
         """One letter for each of `count` arguments."""
         endless = chain(self.letters, chain.from_iterable(repeat(self.repeated)) if self.repeated else ())
@@ -65,7 +70,9 @@ class Function:
     name: str
     signature: Signature
     apply: Callable[..., Value]
-    shape: str  # "cells": the common shape; "one": a cell; "scalars": that of its scalars; "array": that of its arrays
+    # "cells": the common shape; "one": a cell; "scalars": that of its scalars; "array": that of its arrays; "product":
+    # the rows of its first and the columns of its last; "transposed": columns for rows.
+    shape: str
 
 
 @dataclass(frozen=True, slots=True)

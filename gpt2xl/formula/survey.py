@@ -89,23 +89,29 @@ def _reads(unit: Unit, bad: dict[str, list[Rect]]) -> bool:
     return any(rect.intersects(other) for sheet, rect in unit.readings() for other in bad.get(sheet, ()))
 
 
-def lacks(tree: Node, book: Book, sheet: str, _naming: frozenset[str] = frozenset()) -> dict[str, None]:
+def lacks(tree: Node, book: Book, sheet: str) -> dict[str, None]:
     """What a formula on a sheet needs that the engine has not, in the order in which it is written: names of
-    functions, and of what else is not computed. Defined names are looked into."""
+    functions, and of what else is not computed. Defined names are looked into, each once."""
     found: dict[str, None] = {}
-    for node in walk(tree):
-        if isinstance(node, Call) and node.name not in FUNCTIONS:
+    seen: set[tuple[str, str]] = set()
+    ways = [walk(tree)]
+    while ways:
+        node = next(ways[-1], None)
+        if node is None:
+            ways.pop()
+        elif isinstance(node, Call) and node.name not in FUNCTIONS:
             found[node.name] = None
         elif isinstance(node, Unsupported):
             found[node.what] = None
-        elif isinstance(node, Name) and node.name.lower() not in _naming:
+        elif isinstance(node, Name) and (place := (node.name.lower(), (node.sheet or sheet).lower())) not in seen:
+            seen.add(place)
             try:
                 inner = book.name_tree(node.name, node.sheet or sheet)
             except FormulaSyntaxError:
                 found[UNREADABLE] = None
                 continue
             if inner is not None:
-                found |= lacks(inner, book, sheet, _naming | {node.name.lower()})
+                ways.append(walk(inner))
     return found
 
 

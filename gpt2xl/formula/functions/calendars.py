@@ -17,6 +17,7 @@ from gpt2xl.formula import coerce
 from gpt2xl.formula.datetext import text_date, text_time
 from gpt2xl.formula.functions.dates import LAST, parts
 from gpt2xl.formula.functions.ranges import flat, wrong
+from gpt2xl.formula.operators import align
 from gpt2xl.formula.registry import Context, per_cell, whole
 from gpt2xl.formula.values import NUM, VALUE, ExcelError, Value
 
@@ -74,7 +75,7 @@ def _iso_week(number: float) -> float | ExcelError:
     return 52.0 if found is None or thursday < 1 else float((thursday - _start_of_year(found[0])) // 7 + 1)
 
 
-@per_cell("DAYS360", "dd?b")
+@per_cell("DAYS360", "ddb?")
 def days360(start: float, end: float, european: bool = False) -> float | ExcelError:
     """DAYS360(start, end, [European]): days in years of twelve months of 30 days (ECMA-376, 18.17.7)."""
     first, last = parts(start + _HALF_SECOND), parts(end + _HALF_SECOND)
@@ -127,7 +128,7 @@ def datedif(start: float, end: float, unit: str) -> float | ExcelError:
     return NUM
 
 
-@per_cell("YEARFRAC", "ee?s")
+@per_cell("YEARFRAC", "ees?")
 def yearfrac(start: float, end: float, basis: float = 0) -> float | ExcelError:
     """YEARFRAC(start, end, [basis]): 0 and 4 count months of 30 days, 1 real years, 2 and 3 days by 360 and 365
     (ECMA-376, 18.17.7)."""
@@ -172,7 +173,7 @@ def _working(name: str, compute: Callable[[float, float, set[int]], float | Exce
 
     def apply(context: Context, start: Value, other: Value, holidays: Value | None = None) -> Value:
         epoch = context.pool.epoch
-        pairs = [coerce.strict_numbers(context.pool, value) for value in (start, other)]
+        pairs = [coerce.strict_numbers(context.pool, value) for value in align(start, other)]
         errors = coerce.merge(pairs[0][1], pairs[1][1])
         free: list[set[int]] = [set()]
         if holidays is not None:
@@ -212,10 +213,11 @@ def _workday(start: float, count: float, free: set[int]) -> float | ExcelError:
     step = 1 if left > 0 else -1
     if not 0 <= day <= LAST:
         return NUM
-    weeks = abs(left) // 5 - 2  # whole weeks without holidays pass at once
-    if weeks > 0 and not free:
+    weeks = abs(left) // 5 - 2  # whole weeks pass at once
+    if weeks > 0:
+        first, last = sorted((day + step, day + step * 7 * weeks))
         day += step * 7 * weeks
-        left -= step * 5 * weeks
+        left -= step * (5 * weeks - sum(first <= other <= last and _weekday(other) < 5 for other in free))
     while left and 0 <= day <= LAST:
         day += step
         if _weekday(day) < 5 and day not in free:

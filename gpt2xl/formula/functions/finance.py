@@ -50,7 +50,7 @@ def _finite(compute: Callable[..., float]) -> Callable[..., float | ExcelError]:
     return apply
 
 
-@per_cell("FV", "nnn?nn")
+@per_cell("FV", "nnnn?n")
 @_finite
 def fv(rate: float, periods: float, payment: float, present: float = 0, when: float = 0) -> float:
     """FV(rate, nper, pmt, [pv], [type]): the worth after the last period (ECMA-376, 18.17.7)."""
@@ -58,7 +58,7 @@ def fv(rate: float, periods: float, payment: float, present: float = 0, when: fl
     return -(present * power + payment * (1 + rate * (when != 0)) * annuity)
 
 
-@per_cell("PV", "nnn?nn")
+@per_cell("PV", "nnnn?n")
 @_finite
 def pv(rate: float, periods: float, payment: float, future: float = 0, when: float = 0) -> float:
     """PV(rate, nper, pmt, [fv], [type]): the worth today (ECMA-376, 18.17.7)."""

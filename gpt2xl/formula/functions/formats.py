@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import date, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from decimal import Context as Digits
 from functools import lru_cache
 
@@ -47,7 +47,10 @@ def format_number(number: float, pattern: str, epoch: int = 0) -> str | None:
     if "digit" not in kinds:
         sign = "-" if number < 0 and len(sections) == 1 and pieces else ""
         return sign + "".join(general(abs(number)) if kind == "text" else text for kind, text in pieces)
-    return _decimal(number, pieces)
+    try:
+        return _decimal(number, pieces)
+    except InvalidOperation:  # hundreds of places
+        return None
 
 
 def general(number: float) -> str:
@@ -249,7 +252,7 @@ def _shown(context: Context, number: float, kind: int, pattern: str) -> str | Ex
 @per_cell("FIXED", "nn?b")
 def fixed(number: float, digits: float = 2.0, plain: bool = False) -> str | ExcelError:
     """FIXED(number, [digits], [no_commas]) (ECMA-376, 18.17.7)."""
-    places = int(digits)
+    places = max(int(digits), -400)  # all digits of any number
     if places > 127:
         return VALUE
     rounded = Decimal(repr(number)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _EXACT)

@@ -105,7 +105,7 @@ def choose(compiler: Compiling, node: Call, mode: int) -> Code:
     return common(run, index, *options)
 
 
-@special("IFS", "vv+")
+@special("IFS", "vv*")
 def ifs(compiler: Compiling, node: Call, mode: int) -> Code:
     """IFS(condition1, value1, ...): the first that holds, else `#N/A` (Microsoft, IFS)."""
     if len(node.arguments) % 2:

@@ -133,14 +133,14 @@ def hlookup(context: Context, sought: Value, table: Value, which: Value, approxi
     return _table_lookup(context, sought, table, which, approximate, 2)
 
 
-@whole("TRANSPOSE", "a", "array")
+@whole("TRANSPOSE", "a", "transposed")
 def transpose(context: Context, value: Value) -> Value:
     """TRANSPOSE(array) (ECMA-376, 18.17.7)."""
     kind = None if value.kind is None else value.kinds.swapaxes(1, 2)
     return Value(value.num.swapaxes(1, 2), kind, value.ranged)
 
 
-@whole("HYPERLINK", "v?v", "cells")
+@whole("HYPERLINK", "vv?", "cells")
 def hyperlink(context: Context, target: Value, shown: Value | None = None) -> Value:
     """HYPERLINK(target, [shown]): what is shown (ECMA-376, 18.17.7)."""
     return target if shown is None else shown

@@ -170,7 +170,7 @@ def sqrtpi(x: Numbers) -> Numbers:
 @elementwise("COMBIN", "nn")
 def combin(n: Numbers, k: Numbers) -> Numbers:
     """COMBIN(number, chosen) (ECMA-376, 18.17.7)."""
-    return _each(lambda a, b: float(math.comb(int(a), int(b))) if 0 <= int(b) <= int(a) else math.nan, n, k)
+    return _each(lambda a, b: combinations(int(a), int(b)) if 0 <= int(b) <= int(a) else math.nan, n, k)
 
 
 @elementwise("COMBINA", "nn")
@@ -183,13 +183,30 @@ def _repeated(first: float, second: float) -> float:
     n, k = int(first), int(second)
     if n < 0 or k < 0 or (n == 0 and k > 0):
         return math.nan
-    return float(math.comb(n + k - 1, k)) if n else 1.0
+    return combinations(n + k - 1, k) if n else 1.0
+
+
+def combinations(n: int, k: int) -> float:
+    """Ways to choose k of n; infinite beyond the largest double, where 1,030 or more are left out and taken."""
+    if min(k, n - k) >= 1030:  # at least 2^1030
+        return math.inf
+    try:
+        return float(math.comb(n, k))
+    except OverflowError:
+        return math.inf
 
 
 @elementwise("PERMUTATIONA", "nn")
 def permutationa(n: Numbers, k: Numbers) -> Numbers:
     """PERMUTATIONA(number, chosen): with repetitions (Microsoft, PERMUTATIONA)."""
-    return _each(lambda a, b: float(int(a)) ** int(b) if int(a) >= 0 and int(b) >= 0 else math.nan, n, k)
+    return _each(lambda a, b: _power(int(a), int(b)) if int(a) >= 0 and int(b) >= 0 else math.nan, n, k)
+
+
+def _power(base: int, exponent: int) -> float:
+    try:
+        return float(base) ** exponent
+    except OverflowError:
+        return math.inf
 
 
 @elementwise("FACTDOUBLE", "s")
@@ -247,9 +264,9 @@ def multinomial(context: Context, *arguments: Value) -> Value:
     return _integers(context, arguments, _ways)
 
 
-def _ways(*counts: int) -> int:
-    ways, total = 1, 0
+def _ways(*counts: int) -> float:
+    ways, total = 1.0, 0
     for count in counts:
         total += count
-        ways *= math.comb(total, count)
+        ways *= combinations(total, count)
     return ways

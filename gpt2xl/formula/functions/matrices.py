@@ -13,7 +13,7 @@ from gpt2xl.formula.registry import Context, whole
 from gpt2xl.formula.values import NUM, VALUE, Floats, Value
 
 
-@whole("MMULT", "aa", "array")
+@whole("MMULT", "aa", "product")
 def mmult(context: Context, left: Value, right: Value) -> Value:
     """MMULT(array1, array2): `#VALUE!` for blanks, texts, truth values or sizes that do not fit (ECMA-376, 18.17.7)."""
     errors: Errors = None

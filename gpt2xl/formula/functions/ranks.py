@@ -9,6 +9,7 @@ import numpy as np
 from gpt2xl.formula import coerce
 from gpt2xl.formula.coerce import merge
 from gpt2xl.formula.functions.ranges import by_lane, sample, upwards, wrong
+from gpt2xl.formula.operators import align
 from gpt2xl.formula.registry import Context, alias, whole
 from gpt2xl.formula.values import NA, NUM, Value
 
@@ -76,6 +77,8 @@ def rank(context: Context, sought: Value, value: Value, direction: Value | None 
     """RANK(number, range, [order]): downwards unless order is not 0; `#N/A` for a number not there
     (ECMA-376, 18.17.7)."""
     found = sample(context, value)
+    if direction is not None:
+        sought, direction = align(sought, direction)
     num, errors = coerce.numbers(context.pool, sought)
     ascending: Any = False
     if direction is not None:
@@ -125,7 +128,8 @@ def _percentrank(name: str, exclusive: bool) -> None:
         found = sample(context, value)
         numbers, errors = coerce.numbers(context.pool, sought)
         places, more = (np.full((1, 1, 1), 3.0), None) if digits is None else coerce.numbers(context.pool, digits)
-        errors = merge(found.errors, merge(errors, more))
+        errors = merge(None if found.errors is None else found.errors.reshape(-1, 1, 1), errors)
+        errors = merge(errors, None if more is None else more[:, :1, :1])
         rows, counts = upwards(found), found.count.astype(int)
         result = np.full((max(len(rows), len(numbers)), *numbers.shape[1:]), np.nan)
         for place in np.ndindex(result.shape):
@@ -138,10 +142,10 @@ def _percentrank(name: str, exclusive: bool) -> None:
                 if row[below] != number:
                     at = below - 1 + (number - row[below - 1]) / (row[below] - row[below - 1])
                 share = (at + 1) / (count + 1) if exclusive else at / (count - 1) if count > 1 else 1.0
-                scale = 10.0 ** np.trunc(places.flat[0])
+                scale = 10.0 ** np.clip(np.trunc(places.flat[0]), 1, 300)
                 result[place] = np.floor(share * scale + 1e-9) / scale
         missing = wrong(np.isnan(result), NA)
-        bad = merge(None if errors is None else errors.reshape(-1, 1, 1), merge(missing, wrong(places < 1, NUM)))
+        bad = merge(errors, merge(missing, wrong(places[:, :1, :1] < 1, NUM)))
         num = np.where(np.isnan(result), 0.0, result)
         return Value(num) if bad is None else coerce.with_errors(num, None, bad)
 
@@ -157,6 +161,8 @@ alias("PERCENTRANK", "PERCENTRANK.INC")
 @whole("RANK.AVG", "vrv?", "scalars")
 def rank_avg(context: Context, sought: Value, value: Value, direction: Value | None = None) -> Value:
     """RANK.AVG(number, range, [order]): equal numbers share the mean of their places (Microsoft, RANK.AVG)."""
+    if direction is not None:
+        sought, direction = align(sought, direction)
     first = rank(context, sought, value, direction)
     found = sample(context, value)
     num, _ = coerce.numbers(context.pool, sought)

@@ -138,9 +138,17 @@ def normsdist(x: Any) -> Any:
     return _normal(x)
 
 
-_permutations = np.vectorize(
-    lambda n, k: float(math.perm(int(n), int(k))) if 0 <= int(k) <= int(n) else math.nan, otypes=[np.float64]
-)
+def _permuted(n: float, k: float) -> float:
+    if not 0 <= int(k) <= int(n):
+        return math.nan
+    try:
+        # 171 factors or more are beyond the largest double, even the smallest.
+        return float(math.perm(int(n), int(k))) if k < 171 else math.inf
+    except OverflowError:
+        return math.inf
+
+
+_permutations = np.vectorize(_permuted, otypes=[np.float64])
 
 
 @elementwise("PERMUT", "nn")

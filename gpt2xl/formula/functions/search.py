@@ -17,6 +17,7 @@ Positions = NDArray[np.intp]
 
 # Exact search compares all pairs up to this many, and sorts the keys beyond.
 _ALL_PAIRS = 1 << 20
+_LIKE = re.IGNORECASE | re.DOTALL
 
 
 def ascending(pool: TextPool, keys: Value, sought: Value) -> Positions:
@@ -131,18 +132,42 @@ def _first_like(pool: TextPool, num: NDArray[np.float64], kind: NDArray[np.uint8
 
 
 @lru_cache(maxsize=256)
-def wildcard(text: str) -> re.Pattern[str]:
-    """The pattern of a text with `*` (any characters), `?` (one) and `~` (the next one as it is)."""
-    pattern, place = "", 0
+def _pieces(text: str) -> list[str]:
+    """What stands between the `*` of a text, as patterns: `?` is any character, `~` takes the next one as it is."""
+    pieces, place = [""], 0
     while place < len(text):
         letter = text[place]
         if letter == "~":
             place += 1
-            pattern += re.escape(text[place : place + 1])
-        else:
-            pattern += {"*": ".*", "?": "."}.get(letter, re.escape(letter))
+            pieces[-1] += re.escape(text[place : place + 1])
+        elif letter != "*":
+            pieces[-1] += "." if letter == "?" else re.escape(letter)
+        elif len(pieces) == 1 or pieces[-1]:
+            pieces.append("")
         place += 1
-    return re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    return pieces
+
+
+# The first place for a piece is as good as any other for what follows, so that nothing is tried twice: a text of many
+# stars takes no longer than one of few.
+@lru_cache(maxsize=256)
+def wildcard(text: str) -> re.Pattern[str]:
+    """The pattern that matches a whole text with `*` (any characters), `?` (one) and `~` (the next one as it is)."""
+    first, *rest = _pieces(text)
+    middle = "".join(f"(?>.*?{piece})" for piece in rest[:-1])
+    return re.compile(f"{first}{middle}.*{rest[-1]}" if rest else first, _LIKE)
+
+
+def wildcard_place(sought: str, text: str, start: int) -> int:
+    """Where a text with wildcards begins in another, from `start`; -1 if nowhere."""
+    first = -1
+    for piece in _pieces(sought):
+        found = re.compile(piece, _LIKE).search(text, start)
+        if found is None:
+            return -1
+        first = found.start() if first < 0 else first
+        start = found.end()
+    return first
 
 
 def _by_kind(pool: TextPool, keys: Value, sought: Value, search: Any) -> Positions:

@@ -10,7 +10,7 @@ import numpy as np
 from gpt2xl.a1 import BOOL, TEXT
 from gpt2xl.formula import coerce, values
 from gpt2xl.formula.functions.ranges import first_error, wrong
-from gpt2xl.formula.functions.search import wildcard
+from gpt2xl.formula.functions.search import wildcard_place
 from gpt2xl.formula.operators import align
 from gpt2xl.formula.registry import FUNCTIONS, Context, Function, join_units, per_cell, whole
 from gpt2xl.formula.values import VALUE, ExcelError, Value
@@ -68,15 +68,16 @@ def search(sought: str, text: str, start: float = 1) -> float | ExcelError:
     """SEARCH(sought, text, [start]): without case, with wildcards (ECMA-376, 18.17.7)."""
     if not 1 <= int(start) <= len(text) + 1:
         return VALUE
-    match = wildcard(sought).search(text, int(start) - 1)
-    return VALUE if match is None else match.start() + 1.0
+    place = wildcard_place(sought, text, int(start) - 1)
+    return VALUE if place < 0 else place + 1.0
 
 
 @per_cell("SUBSTITUTE", "tttn?")
 def substitute(text: str, old: str, new: str, which: float | None = None) -> str | ExcelError:
     """SUBSTITUTE(text, old, new, [which]) (ECMA-376, 18.17.7)."""
     if which is None:
-        return text.replace(old, new) if old else text
+        found = text.count(old) if old else 0
+        return VALUE if len(text) + found * (len(new) - len(old)) > _MOST else text.replace(old, new) if found else text
     if which < 1:
         return VALUE
     place = -1
@@ -92,7 +93,7 @@ def rept(text: str, count: float) -> str | ExcelError:
     """REPT(text, count) (ECMA-376, 18.17.7)."""
     if count < 0 or len(text) * int(count) > _MOST:
         return VALUE
-    return text * int(count)
+    return text * int(count) if text else ""
 
 
 @per_cell("LOWER", "t")
@@ -236,8 +237,14 @@ def _joined(
             words[lane] += rows[lane if len(rows) > 1 else 0]
     result = np.empty(lanes, object)
     result[:] = [
-        join_units(mark.join(word for word in row if word or not empty))
+        _join(mark, [word for word in row if word or not empty])
         for mark, empty, row in zip(between, skip, words, strict=True)
     ]
     found = None if errors is None else errors.reshape(-1, 1, 1)
     return coerce.from_texts(context.pool, result.reshape(-1, 1, 1), found)
+
+
+def _join(mark: str, words: list[str]) -> str | ExcelError:
+    """The words with a mark between them; `#VALUE!` where that is more than a cell holds, before it is made."""
+    size = sum(map(len, words)) + len(mark) * max(0, len(words) - 1)
+    return VALUE if size > _MOST else join_units(mark.join(words))
