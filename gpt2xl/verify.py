@@ -23,29 +23,33 @@ from gpt2xl.model.generation import (
     PREFIX,
     SAMPLED,
     Generated,
-    Settings,
+    Sampling,
     generate,
     numpy_distribution,
     torch_distribution,
 )
+from gpt2xl.model.interventions import Interventions
 from gpt2xl.model.loss import LOSS, surprise
 from gpt2xl.model.reduced import reduced
-from gpt2xl.model.reference import NumpyReference, TorchReference, require_torch
+from gpt2xl.model.reference import NumpyReference, Reference, TorchReference, require_torch
 from gpt2xl.model.steps import Steps, step_names
+from gpt2xl.settings import Settings, read_sampling, read_settings
 from gpt2xl.verdict import Comparison, Step, Verdict
 from gpt2xl.workbook import Workbook
 
 Engine = Literal["python", "libreoffice", "ironcalc"]
-Reference = Literal["torch", "numpy"]
+ReferenceName = Literal["torch", "numpy"]
 Floats = NDArray[np.float64]
 
 ENGINES: tuple[Engine, ...] = ("python", "libreoffice", "ironcalc")
-REFERENCES: tuple[Reference, ...] = ("torch", "numpy")
+REFERENCES: tuple[ReferenceName, ...] = ("torch", "numpy")
 # Parameters are written as the shortest decimals of float32, which differ from the float32 in the ninth digit.
 TOLERANCE = 1e-6
 # Seconds for one request to another program; GPT-2's full size takes LibreOffice about two minutes.
 TIMEOUT = 600.0
 LONGEST = 1e6
+# How the names of the undisturbed run begin; it is computed while something is switched or steered.
+CLEAN = "clean."
 _SHOWN = 60  # characters of a prompt that a sentence repeats
 
 
@@ -65,16 +69,16 @@ def check(
     model: str | Path | None = None,
     prompts: Sequence[str] = (),
     engine: Engine = "python",
-    reference: Reference = "torch",
+    reference: ReferenceName = "torch",
     tolerance: float = TOLERANCE,
     timeout: float = TIMEOUT,
 ) -> Verdict:
     """Compare every named step of the workbook at `path` with the reference, for each prompt (the file's own if none).
 
     `model` is the checkpoint, by default the one the workbook names; of it the reference has what the workbook says it
-    kept (`build --vocab` and `--digits`). `timeout` is the most seconds that LibreOffice or IronCalc may take for one
-    request, such as loading the file. Raises `WorkbookError`, `ModelError`, `PromptError` and `EngineError` where
-    it cannot compare.
+    kept (`build --vocab` and `--digits`), switched and steered as the workbook is. `timeout` is the most seconds that
+    LibreOffice or IronCalc may take for one request, such as loading the file. Raises `WorkbookError`, `ModelError`,
+    `PromptError` and `EngineError` where it cannot compare.
     """
     if engine not in ENGINES or reference not in REFERENCES:
         raise EngineError(f"there is no engine {engine!r} or no reference {reference!r}; see gpt2xl check --help")
@@ -86,16 +90,18 @@ def check(
         prompts = [prompts]
     if reference == "torch":
         require_torch()  # before half a minute of work
-    whole, checkpoint, answers = _computed(Path(path), model, prompts, engine, timeout)
+    whole, checkpoint, answers, settings = _computed(Path(path), model, prompts, engine, timeout)
     # The workbook's numbers and the reference's are never held at the same time: a large model has a gigabyte of each.
     steps = _reference(checkpoint, reference)
-    expected = [_expected(answer, checkpoint, steps) for answer in answers]
+    changes = _changes(settings, checkpoint)
+    expected = [_expected(answer, checkpoint, steps, changes) for answer in answers]
     comparisons = [_compare(answer, generated, tolerance) for answer, generated in zip(answers, expected, strict=True)]
     if checkpoint is not whole:
         del steps
         unrounded = _reference(whole, reference)
+        changes = _changes(settings, whole)
         comparisons = [
-            _moved(comparison, generated.steps, _expected(answer, whole, unrounded, generated.ids))
+            _moved(comparison, generated.steps, _expected(answer, whole, unrounded, changes, generated.ids))
             for answer, comparison, generated in zip(answers, comparisons, expected, strict=True)
         ]
     return Verdict(engine, reference, comparisons)
@@ -103,7 +109,7 @@ def check(
 
 @dataclass(frozen=True)
 class Answer:
-    """What the workbook computed for one prompt, by name, and what of a student copy is blank.
+    """What the workbook computed for one prompt, by name, undisturbed too, and what of a student copy is blank.
 
     `attributed` is the word whose logit is taken apart, empty for the next token, None where the workbook does not.
     """
@@ -116,14 +122,14 @@ class Answer:
     steps: dict[str, Floats]
     blank: list[str]
     attributed: str | None
-    settings: Settings
+    sampling: Sampling
     generated_ids: list[int]
 
 
 def _computed(
     path: Path, model: str | Path | None, prompts: Sequence[str], engine: Engine, timeout: float
-) -> tuple[Checkpoint, Checkpoint, list[Answer]]:
-    """The workbook's model, the same as it was kept in the workbook, and the workbook's answers."""
+) -> tuple[Checkpoint, Checkpoint, list[Answer], Settings | None]:
+    """The workbook's model, the same as it was kept in the workbook, the workbook's answers, what it has switched."""
     workbook = Workbook.open(path)
     vocab, digits = _kept(workbook, "model.vocab"), _kept(workbook, "model.digits")
     whole = reduced(_checkpoint(workbook, model), vocab, None)
@@ -133,7 +139,11 @@ def _computed(
         for prompt in prompts or [_text(workbook["prompt"])]:
             calculator.set("prompt", prompt)
             answers.append(_answer(calculator, workbook, checkpoint, prompt))
-    return whole, checkpoint, answers
+    return whole, checkpoint, answers, read_settings(workbook)
+
+
+def _changes(settings: Settings | None, checkpoint: Checkpoint) -> Interventions | None:
+    return None if settings is None else settings.interventions(checkpoint)
 
 
 def _kept(workbook: Workbook, name: str) -> int | None:
@@ -175,7 +185,7 @@ def _checkpoint(workbook: Workbook, model: str | Path | None) -> Checkpoint:
     return checkpoint
 
 
-def _reference(checkpoint: Checkpoint, reference: Reference) -> Any:
+def _reference(checkpoint: Checkpoint, reference: ReferenceName) -> Reference:
     return TorchReference(checkpoint) if reference == "torch" else NumpyReference(checkpoint)
 
 
@@ -224,16 +234,18 @@ def _answer(calculator: Calculator, workbook: Workbook, checkpoint: Checkpoint, 
         raise PromptError(f"the workbook cannot answer {shown!r}: {state}")
     names = step_names(checkpoint.config)
     names += [name for name in (*ATTRIBUTION, *LOSS) if name in workbook]
-    settings = _settings(workbook)
-    sampled = [SAMPLED] if settings.temperature else []
+    sampling = read_sampling(workbook)
+    sampled = [SAMPLED] if sampling.temperature else []
     names += sampled
-    if len(settings.random) > 1:
+    if len(sampling.random) > 1:
         names += [PREFIX + name for name in (*step_names(checkpoint.config), *sampled)]
     missing = [name for name in names if name not in workbook]
     if missing:
         raise NameNotFound(f"{workbook.path.name} has no name `{missing[0]}`; build it again")
     found = calculator.get("next_token_id")[0][0]
     token_ids = [int(number) for number in _numbers(calculator, "token_ids")[:, 0] if np.isfinite(number)]
+    if CLEAN + "next_token_id" in workbook and calculator.get("what_if.on")[0][0] == 1:
+        names += [CLEAN + name for name in names if CLEAN + name in workbook]
     steps = {name: _numbers(calculator, name) for name in names}
     most = workbook.book.resolve("token_ids")[1].height
     for name, values in steps.items():
@@ -248,18 +260,9 @@ def _answer(calculator: Calculator, workbook: Workbook, checkpoint: Checkpoint, 
         steps=steps,
         blank=_blank(calculator, workbook),
         attributed=_word(calculator.get("attribution.token")[0][0]) if "attribution.token" in workbook else None,
-        settings=settings,
+        sampling=sampling,
         generated_ids=[int(number) for number in _generated(calculator, workbook) if np.isfinite(number)],
     )
-
-
-def _settings(workbook: Workbook) -> Settings:
-    """How the workbook chooses tokens; the most probable one where it knows nothing else."""
-    if "random" not in workbook:
-        return Settings()
-    random = tuple(float(number) for number in np.ravel(workbook["random"]))
-    end = int(workbook["end.id"])
-    return Settings(workbook["temperature"], int(workbook["top_k"]), workbook["top_p"], random, end)
 
 
 def _generated(calculator: Calculator, workbook: Workbook) -> Floats:
@@ -267,13 +270,19 @@ def _generated(calculator: Calculator, workbook: Workbook) -> Floats:
     return np.ravel(_numbers(calculator, "generated_ids" if "generated_ids" in workbook else "next_token_id"))
 
 
-def _expected(answer: Answer, checkpoint: Checkpoint, reference: Any, led: Sequence[int] | None = None) -> Generated:
-    """The reference's steps for an answer's prompt and what it generates (or is `led` to), and what it makes of the
-    workbook's further questions.
+def _expected(
+    answer: Answer,
+    checkpoint: Checkpoint,
+    reference: Reference,
+    changes: Interventions | None,
+    led: Sequence[int] | None = None,
+) -> Generated:
+    """The reference's steps under `changes` for an answer's prompt and what it generates (or is `led` to), and what it
+    makes of the workbook's further questions.
     """
     distribution = torch_distribution if isinstance(reference, TorchReference) else numpy_distribution
     context = checkpoint.config.n_positions
-    generated = generate(reference, context, answer.expected_ids, answer.settings, distribution, led)
+    generated = generate(reference, context, answer.expected_ids, answer.sampling, distribution, changes, led)
     values = generated.steps
     if answer.attributed is not None:
         known = checkpoint.config.vocab_size
@@ -285,9 +294,12 @@ def _expected(answer: Answer, checkpoint: Checkpoint, reference: Any, led: Seque
                 f"the workbook's cell `attribution.token` holds {answer.attributed!r}, which is no single token; empty "
                 "it, or write another word"
             )
-        values |= attribution(checkpoint, values, answer.expected_ids, token)
+        values |= attribution(checkpoint, values, answer.expected_ids, token, changes)
     if "loss.bits" in answer.steps:
         values |= surprise(checkpoint, values, answer.expected_ids)
+    if any(name.startswith(CLEAN) for name in answer.steps):
+        undisturbed = reference.run(answer.expected_ids)
+        values |= {CLEAN + name: value for name, value in undisturbed.items() if CLEAN + name in answer.steps}
     return generated
 
 
@@ -298,7 +310,7 @@ def _compare(answer: Answer, expected: Generated, tolerance: float) -> Compariso
         return Comparison(*found, [], "token_ids")
     steps = [_step(name, answer.steps[name], value, tolerance) for name, value in expected.steps.items()]
     diverged = [step.name for step in steps if not step.ok]
-    several = len(answer.settings.random) > 1
+    several = len(answer.sampling.random) > 1
     return Comparison(
         *found,
         steps,

@@ -104,7 +104,7 @@ def test_names_of_the_workbook(first: Path, tiny: Checkpoint) -> None:
 
 def test_panes_are_frozen_and_rows_labelled(first: Path) -> None:
     book = openpyxl.load_workbook(first, data_only=True)
-    pages = {"Start", "Map", "Lens", "Words near words", "Temperature"}  # each fits a screen
+    pages = {"Start", "Map", "What if", "Lens", "Words near words", "Temperature"}  # each fits a screen
     assert {sheet.title for sheet in book if not sheet.freeze_panes} == pages
     block = book["Block 0"]
     top = Rect.parse(book.defined_names["h.0.resid_pre"].attr_text.rpartition("!")[2]).top

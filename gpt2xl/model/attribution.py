@@ -13,23 +13,29 @@ from collections.abc import Sequence
 import numpy as np
 
 from gpt2xl.model.checkpoint import Checkpoint
+from gpt2xl.model.interventions import Interventions
 from gpt2xl.model.steps import Array, Steps
 from gpt2xl.model.vocabulary import Vocabulary
 
 # The names of the workbook's cells, in the order of computation.
 ATTRIBUTION = tuple(
-    f"attribution.{part}" for part in ("embed", "pos_embed", "mlp", "attn_bias", "heads", "ln_f_bias", "sum", "logit")
+    f"attribution.{part}"
+    for part in ("embed", "pos_embed", "mlp", "attn_bias", "heads", "ln_f_bias", "steer", "sum", "logit")
 )
 
 
-def attribution(checkpoint: Checkpoint, steps: Steps, token_ids: Sequence[int], token: int) -> Steps:
-    """What the parts of the model add to the logit of `token`, by the workbook's names, from the steps of a reference.
+def attribution(
+    checkpoint: Checkpoint, steps: Steps, token_ids: Sequence[int], token: int, changes: Interventions | None = None
+) -> Steps:
+    """What the parts of the model add to the logit of `token`, by the workbook's names, from the steps of a reference
+    that were made with `changes`.
 
     L blocks, H heads: `attribution.heads` [L, H], `attribution.attn_bias` and `attribution.mlp` [L, 1]; one number in
-    `attribution.embed`, `attribution.pos_embed`, `attribution.ln_f_bias`, their `attribution.sum`, and
-    `attribution.logit`, all [1, 1].
+    `attribution.embed`, `attribution.pos_embed`, `attribution.ln_f_bias`, `attribution.steer`, their
+    `attribution.sum`, and `attribution.logit`, all [1, 1].
     """
     config, tensors = checkpoint.config, checkpoint.tensors
+    changes = changes or Interventions.none(config)
 
     def tensor(name: str, rows: slice | list[int] = slice(None)) -> Array:
         return np.asarray(tensors.rows(name, rows), dtype=np.float64)
@@ -47,16 +53,17 @@ def attribution(checkpoint: Checkpoint, steps: Steps, token_ids: Sequence[int], 
         at = f"h.{i}."
         z = steps[at + "attn.z"][-1].reshape(config.n_head, 1, config.d_head)
         weight = tensor(at + "attn.c_proj.weight").reshape(config.n_head, config.d_head, -1)
-        heads.append(share((z @ weight)[:, 0]))  # [H, 1, d] @ [H, d, D] -> [H, D] -> [H]
-        biases.append(share(tensor(at + "attn.c_proj.bias")[None]))
+        heads.append(share((z @ weight)[:, 0]) * changes.attention[i])  # [H, 1, d] @ [H, d, D] -> [H, D] -> [H]
+        biases.append(share(tensor(at + "attn.c_proj.bias")[None]) * changes.attention[i])
         mlps.append(share(steps[at + "mlp.out"][-1:]))
     parts = {
         "embed": share(tensor("wte", [token_ids[-1]]))[None],
-        "pos_embed": share(tensor("wpe", [len(token_ids) - 1]))[None],
+        "pos_embed": share(tensor("wpe", [len(token_ids) - 1]) * changes.positions)[None],
         "heads": np.array(heads),
         "attn_bias": np.array(biases),
         "mlp": np.array(mlps),
         "ln_f_bias": np.array([[tensor("ln_f.bias") @ unembed]]),
+        "steer": share(changes.scale * changes.direction[None])[None],
     }
     parts["sum"] = np.array([[sum(part.sum() for part in parts.values())]])
     parts["logit"] = np.array([[steps["logits"][token]]])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gpt2xl.model.checkpoint import Checkpoint
+from gpt2xl.model.interventions import Interventions
 from gpt2xl.model.steps import Array, Steps, check_ids
 
 
@@ -56,11 +57,6 @@ def layer_norm(x: Array, weight: Array, bias: Array, epsilon: float) -> Array:
     return np.asarray((x - mean) / np.sqrt(variance + epsilon) * weight + bias, dtype=np.float64)
 
 
-def causal_mask(n: int) -> Array:
-    """0 on and below the diagonal, minus infinity above: no token sees a later one. [n, n]"""
-    return np.triu(np.full((n, n), -np.inf), k=1)
-
-
 class NumpyReference:
     """GPT-2 in numpy alone, in float64; needs neither torch nor transformers."""
 
@@ -68,33 +64,35 @@ class NumpyReference:
         self.config = checkpoint.config
         self._tensors = checkpoint.tensors
 
-    def run(self, token_ids: Sequence[int]) -> Steps:
+    def run(self, token_ids: Sequence[int], changes: Interventions | None = None) -> Steps:
         check_ids(self.config, token_ids)
+        changes = changes or Interventions.none(self.config)
         ids = list(token_ids)
         steps: Steps = {}
-        x = self._get("wte", ids) + self._get("wpe", slice(len(ids)))  # [n, D]
+        x = self._get("wte", ids) + self._get("wpe", slice(len(ids))) * changes.positions  # [n, D]
         steps["embed"] = x
         for i in range(self.config.n_layer):
-            x = self._block(x, i, steps)  # [n, D] -> [n, D]
+            x = self._block(changes.resid_pre(x, i), i, steps, changes)  # [n, D] -> [n, D]
         steps["ln_f"] = self._layer_norm(x, "ln_f")  # [n, D]
         steps["logits"] = self._logits(steps["ln_f"][-1])  # [D] -> [V]
         steps["probs"] = softmax(steps["logits"])  # [V]
         return steps
 
-    def _block(self, x: Array, layer: int, steps: Steps) -> Array:
+    def _block(self, x: Array, layer: int, steps: Steps, changes: Interventions) -> Array:
         at = f"h.{layer}."
         steps[at + "resid_pre"] = x  # [n, D]
         steps[at + "ln_1"] = self._layer_norm(x, at + "ln_1")  # [n, D]
-        steps[at + "attn.out"] = self._attention(steps[at + "ln_1"], layer, steps)  # [n, D]
+        steps[at + "attn.out"] = self._attention(steps[at + "ln_1"], layer, steps, changes)  # [n, D]
         steps[at + "resid_mid"] = x + steps[at + "attn.out"]  # [n, D]
         steps[at + "ln_2"] = self._layer_norm(steps[at + "resid_mid"], at + "ln_2")  # [n, D]
         steps[at + "mlp.pre"] = self._linear(steps[at + "ln_2"], at + "mlp.c_fc")  # [n, D] -> [n, n_inner]
         steps[at + "mlp.post"] = ACTIVATION[self.config.activation_function](steps[at + "mlp.pre"])  # [n, n_inner]
-        steps[at + "mlp.out"] = self._linear(steps[at + "mlp.post"], at + "mlp.c_proj")  # [n, n_inner] -> [n, D]
+        out = self._linear(steps[at + "mlp.post"], at + "mlp.c_proj")  # [n, n_inner] -> [n, D]
+        steps[at + "mlp.out"] = out * changes.mlp[layer]
         steps[at + "resid_post"] = steps[at + "resid_mid"] + steps[at + "mlp.out"]  # [n, D]
         return steps[at + "resid_post"]
 
-    def _attention(self, x: Array, layer: int, steps: Steps) -> Array:
+    def _attention(self, x: Array, layer: int, steps: Steps, changes: Interventions) -> Array:
         at = f"h.{layer}.attn."
         q, k, v = np.split(self._linear(x, at + "c_attn"), 3, axis=-1)  # [n, D] -> [n, 3D] -> 3 of [n, D]
         steps |= {at + "q": q, at + "k": k, at + "v": v}
@@ -102,12 +100,12 @@ class NumpyReference:
         for j in range(self.config.n_head):
             head = slice(j * self.config.d_head, (j + 1) * self.config.d_head)
             scores = q[:, head] @ k[:, head].T * self.config.attention_scale(layer)  # [n, d] @ [d, n] -> [n, n]
-            pattern = softmax(scores + causal_mask(len(x)))  # [n, n]
-            z = pattern @ v[:, head]  # [n, n] @ [n, d] -> [n, d]
+            pattern = softmax(scores + changes.mask_of(len(x)))  # [n, n]
+            z = pattern @ v[:, head] * changes.heads[layer, j]  # [n, n] @ [n, d] -> [n, d]
             steps |= {f"{at}scores.{j}": scores, f"{at}pattern.{j}": pattern, f"{at}z.{j}": z}
             heads.append(z)
         steps[at + "z"] = np.hstack(heads)  # [n, D]
-        return self._linear(steps[at + "z"], at + "c_proj")  # [n, D]
+        return np.asarray(self._linear(steps[at + "z"], at + "c_proj") * changes.attention[layer])  # [n, D]
 
     def _logits(self, x: Array) -> Array:
         """[D] -> [V], a part of the head at a time: in float64 all of it would be twice the checkpoint."""

@@ -6,12 +6,13 @@ n tokens of the prompt, m that are generated, V = vocab_size.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from gpt2xl.model.forward import softmax
+from gpt2xl.model.interventions import Interventions
 from gpt2xl.model.reference import Reference
 from gpt2xl.model.steps import Array, Steps
 
@@ -21,7 +22,7 @@ SAMPLED = "sampling.probs"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Sampling:
     """How tokens are chosen: at `temperature` 0 the most probable, of equals the one with the lowest id; above by
     `random`, of which there is one for each token. `end` is the id after which nothing follows, -1 for none.
     """
@@ -33,33 +34,33 @@ class Settings:
     end: int = -1
 
 
-Distribution = Callable[[Array, Settings], Array]
+Distribution = Callable[[Array, Sampling], Array]
 
 
-def numpy_distribution(logits: Array, settings: Settings) -> Array:
+def numpy_distribution(logits: Array, sampling: Sampling) -> Array:
     """What is sampled from, [V] -> [V]: the definitions of transformers' logits processors, in numpy."""
-    scores = logits / settings.temperature
-    if settings.top_k:
-        least = np.sort(scores)[-min(settings.top_k, len(scores))]
+    scores = logits / sampling.temperature
+    if sampling.top_k:
+        least = np.sort(scores)[-min(sampling.top_k, len(scores))]
         scores = np.where(scores < least, -np.inf, scores)
-    if settings.top_p < 1:
+    if sampling.top_p < 1:
         upwards = np.argsort(scores, kind="stable")  # equals in the order of their ids
-        gone = np.cumsum(softmax(scores[upwards])) <= 1 - settings.top_p
+        gone = np.cumsum(softmax(scores[upwards])) <= 1 - sampling.top_p
         gone[-1] = False
         scores[upwards[gone]] = -np.inf
     return softmax(scores)
 
 
-def torch_distribution(logits: Array, settings: Settings) -> Array:
+def torch_distribution(logits: Array, sampling: Sampling) -> Array:
     """The same by transformers' own logits processors, in the order in which `generate` applies them."""
     import torch
     from transformers.generation import logits_process
 
-    processors: list[Any] = [logits_process.TemperatureLogitsWarper(settings.temperature)]
-    if settings.top_k:
-        processors.append(logits_process.TopKLogitsWarper(settings.top_k))
-    if settings.top_p < 1:
-        processors.append(logits_process.TopPLogitsWarper(settings.top_p))
+    processors: list[Any] = [logits_process.TemperatureLogitsWarper(sampling.temperature)]
+    if sampling.top_k:
+        processors.append(logits_process.TopKLogitsWarper(sampling.top_k))
+    if sampling.top_p < 1:
+        processors.append(logits_process.TopPLogitsWarper(sampling.top_p))
     scores = torch.from_numpy(logits)[None]  # [1, V]
     for processor in processors:
         scores = processor(torch.zeros((1, 1), dtype=torch.long), scores)
@@ -88,32 +89,36 @@ def generate(
     reference: Reference,
     context: int,
     token_ids: Sequence[int],
-    settings: Settings,
+    sampling: Sampling,
     distribution: Distribution,
+    changes: Interventions | None = None,
     led: Sequence[int] | None = None,
 ) -> Generated:
-    """As many tokens as `settings` have random numbers, until the end of the text or of the model's `context`.
+    """As many tokens as `sampling` have random numbers, until the end of the text or of the model's `context`,
+    with `changes` made on the way.
 
     `led` are the tokens to go on with in place of those that are chosen, as many as are to be generated.
     """
+    if changes is not None:  # with the mask off a token sees all of the prompt, but none that is yet to be generated
+        changes = replace(changes, prompt=len(token_ids))
     found = Generated()
     columns: dict[str, list[Array]] = {"logits": [], "probs": [], SAMPLED: []}
     steps: Steps = {}
-    wanted = len(settings.random) if led is None else len(led)
+    wanted = len(sampling.random) if led is None else len(led)
     while len(found.ids) < wanted and len(token_ids) + len(found.ids) <= context:
-        steps = reference.run([*token_ids, *found.ids])
+        steps = reference.run([*token_ids, *found.ids], changes)
         if not found.ids:
             found.steps = dict(steps)
         probs = None
-        if settings.temperature:
-            probs = distribution(steps["logits"], settings)
+        if sampling.temperature:
+            probs = distribution(steps["logits"], sampling)
             columns[SAMPLED].append(probs)
         for name in ("logits", "probs"):
             columns[name].append(steps[name])
-        chosen = int(np.argmax(steps["logits"])) if probs is None else picked(probs, settings.random[len(found.ids)])
+        chosen = int(np.argmax(steps["logits"])) if probs is None else picked(probs, sampling.random[len(found.ids)])
         found.chosen.append(chosen)
         found.ids.append(chosen if led is None else led[len(found.ids)])
-        if led is None and chosen == settings.end:
+        if led is None and chosen == sampling.end:
             break
     if columns[SAMPLED]:
         found.steps[SAMPLED] = columns[SAMPLED][0]

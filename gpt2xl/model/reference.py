@@ -32,6 +32,7 @@ from gpt2xl.errors import EngineError
 from gpt2xl.model.checkpoint import Checkpoint
 from gpt2xl.model.config import Config
 from gpt2xl.model.forward import NumpyReference, softmax
+from gpt2xl.model.interventions import Interventions, attention_mask, hooks
 from gpt2xl.model.steps import Array, Steps, check_ids, step_names
 
 __all__ = ["NumpyReference", "Reference", "TorchReference", "step_names"]
@@ -40,8 +41,11 @@ __all__ = ["NumpyReference", "Reference", "TorchReference", "step_names"]
 class Reference(Protocol):
     """What both references offer."""
 
-    def run(self, token_ids: Sequence[int]) -> Steps:
-        """All steps for `token_ids` in the order of computation; raises `PromptError` for ids that do not fit."""
+    def run(self, token_ids: Sequence[int], changes: Interventions | None = None) -> Steps:
+        """All steps for `token_ids` in the order of computation, with `changes` made on the way.
+
+        Raises `PromptError` for ids that do not fit.
+        """
 
 
 def require_torch() -> None:
@@ -89,14 +93,16 @@ class TorchReference:
             )
         self._model = model.double().eval()
 
-    def run(self, token_ids: Sequence[int]) -> Steps:
+    def run(self, token_ids: Sequence[int], changes: Interventions | None = None) -> Steps:
         check_ids(self.config, token_ids)
         seen: Steps = {}
-        handles = self._listen(seen)
+        changed = {} if changes is None else {"attention_mask": attention_mask(self._torch, changes, len(token_ids))}
+        handles = [] if changes is None else list(hooks(self._torch, self._model, changes))
+        handles += self._listen(seen)
         try:
             with self._torch.no_grad():
                 ids = self._torch.tensor([list(token_ids)])
-                output = self._model(ids, use_cache=False, output_attentions=True)
+                output = self._model(ids, use_cache=False, output_attentions=True, **changed)
         finally:
             for handle in handles:
                 handle.remove()

@@ -14,6 +14,7 @@ from gpt2xl.plan.document import Document, Entry, SheetTemplate, Size
 from gpt2xl.plan.labels import add_labels, add_later_labels, add_part_label
 from gpt2xl.plan.layout import Shape, Spot
 from gpt2xl.plan.plan import Formula, Item, Label, Place, Plan, Sheet
+from gpt2xl.plan.runs import CLEAN, with_runs
 from gpt2xl.plan.template import formulas
 from gpt2xl.plan.words import PLACEHOLDER, Filler
 from gpt2xl.plan.writer import Writer
@@ -38,20 +39,23 @@ def make_plan(
     """The plan of a workbook for a model of `config` with `sizes` (see `dimensions.dimensions`).
 
     `checks` are the steps that a reference has, with its rows, its columns and the rows before them; without it the
-    sheets are left out that the model computes without, and all charts and words of forms. `exercises` are the steps
-    that a student fills in: their formulas are left out, or only marked where a `solution` is asked for. Sheets
-    and entries with `only` are there where it is in `only`, those with "untied" where the configuration has an
-    `lm_head.weight`.
+    sheets are left out that the model computes without, the undisturbed run, and all charts and words of forms.
+    `exercises` are the steps that a student fills in: their formulas are left out, or only marked where a `solution` is
+    asked for. Sheets and entries with `only` are there where it is in `only`, those with "untied" where the
+    configuration has an `lm_head.weight`, those with "full" with `checks` and those with "plain" without.
 
     Raises `TemplateError` for a template that does not fit the configuration, `LimitError` where a sheet would exceed
     Excel's rows or columns.
     """
     check_templates(document)
     only = {*only, *([] if config.tied else ["untied"]), *(["exercise"] if exercises else [])}
+    only.add("plain" if checks is None else "full")
     sheets = [sheet for sheet in document.sheets if sheet.only is None or sheet.only in only]
     if checks is None:
         sheets = [replace(sheet, charts=(), texts=()) for sheet in sheets if not sheet.surface]
     document = replace(document, sheets=tuple(sheets))
+    if checks is not None:
+        document = with_runs(document, [CLEAN], config.activation_function)
     return _Planner(document, config, sizes, checks or {}, exercises, solution, only).plan()
 
 
@@ -251,7 +255,8 @@ class _Planner:
             mark = spot.heading.top + layout.HEADINGS["blocks"].formula
             cell = Rect.of(mark, spot.heading.left + (0 if blank else 4), 1, 1)
             sheet.labels.append(Label(cell, "mark", f"INDEX(exercise.mark,{self.marks[name]})"))
-        add_labels(sheet, entry, spot, self.document.axes, scope)
+        axes = {} if template.group == "runs" else self.document.axes
+        add_labels(sheet, entry, spot, axes, scope)
         if later.PREFIX + name in self.names:
             add_later_labels(sheet, entry, spot, self.names[later.PREFIX + name].rect, self.document.axes, scope)
         for part, rect in self.filler.parts(entry, words, spot.rect):

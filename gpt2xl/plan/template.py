@@ -91,6 +91,7 @@ _ENTRY_KEYS: dict[str, dict[str, type]] = {
         "value": object,
         "style": str,
         "across": int,
+        "only": str,
     },
     "table": {
         "name": str,
@@ -149,8 +150,8 @@ _AXIS_KEYS = ("text", "data", "later", "later_text")
 _ROLES = {"input": "input", "table": "parameter", "parameter": "parameter"}
 _CHOICES = {
     "layout": ("form", "columns", "blocks"),
-    "group": ("front", "model", "guide", "tables", "weights"),
-    "only": ("untied", "exercise", "vocab", "digits", "loss", "generated"),
+    "group": ("front", "model", "guide", "tables", "weights", "runs"),
+    "only": ("untied", "exercise", "vocab", "digits", "loss", "generated", "full", "plain"),
     "per": ("block", "head", "check", "exercise", "halving", "new", "later"),
     "numbers": ("decimal", "integer"),
     "role": ("activation", "intermediate", "output"),
@@ -172,6 +173,8 @@ _CHOICES = {
             "setting",
             "small word",
             "small number",
+            "switch",
+            "remark",
             "number",
         ),
         *("text", "title", "note", "strong", "link", "legend input", "legend parameter"),

@@ -41,4 +41,11 @@ AXIS = "F2F2F2"
 # Heat from white to sky blue, on which black can still be read; streams from blue over white to orange.
 HEAT = ("FFFFFF", "56B4E9")
 STREAM = ("6FA8D6", "FFFFFF", "F0A35E")
-TABS = {"front": "F0E442", "model": "56B4E9", "guide": "D55E00", "tables": "BFBFBF", "weights": "009E73"}
+TABS = {
+    "front": "F0E442",
+    "model": "56B4E9",
+    "guide": "D55E00",
+    "tables": "BFBFBF",
+    "weights": "009E73",
+    "runs": "CC79A7",
+}

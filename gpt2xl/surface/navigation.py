@@ -28,7 +28,7 @@ def stop_of(sheet: Sheet, item: Item) -> Stop:
 
 
 class Navigation:
-    """The stops of a workbook in reading order, those of the model, of the tables and of the parameters apart."""
+    """The stops of a workbook in reading order, those of the model, the tables, the parameters and other runs apart."""
 
     def __init__(self, plan: Plan, boxes: Mapping[str, str], others: Sequence[str] = ()) -> None:
         """`boxes` are the cells of the map by the name of their step, empty where there is no map; `others` are sheets
@@ -44,7 +44,7 @@ class Navigation:
         self._places |= {name: Stop(name, "A1", name) for name in ([MAP, *others] if boxes else others)}
         chains: dict[str, list[Stop]] = {}
         for sheet in plan.sheets:
-            chain = chains.setdefault(sheet.group if sheet.group in ("tables", "weights") else "model", [])
+            chain = chains.setdefault(sheet.group if sheet.group in ("tables", "weights", "runs") else "model", [])
             form = [Stop(sheet.name, "A1", sheet.name)]
             chain += form if sheet.layout == "form" else [stop_of(sheet, item) for item in sheet.items]
         self._previous: dict[tuple[str, str], Stop] = {}

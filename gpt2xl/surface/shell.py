@@ -74,8 +74,8 @@ def surface(
 
 
 def _in_view_order(plan: Plan, plain: bool) -> list[str]:
-    """First what one begins with, then the model, what explains it, the tokenizer's tables, the parameters."""
-    groups: dict[str, list[str]] = {group: [] for group in ("front", "model", "guide", "tables", "weights")}
+    """First what one begins with, then the model, what explains it, tables, the parameters, other runs."""
+    groups: dict[str, list[str]] = {group: [] for group in ("front", "model", "guide", "tables", "weights", "runs")}
     for sheet in plan.sheets:
         groups[sheet.group].append(sheet.name)
     for name, group in () if plain else _READ.items():

@@ -80,6 +80,8 @@ class Styles:
             "small word": self._input(10),
             "setting": self._input(12, "General"),
             "small number": self._input(10, "0.0"),
+            "switch": self._input(11, "General"),
+            "remark": self._font(10, color=GREY),
             "number": self._font(16, bold=True, color="A34700", number_format="0.000", alignment=_LEFT),
             "mark": self._font(10, bold=True, border=_BOX, alignment=_CENTRE),
             "text": self._font(10, alignment=Alignment(horizontal="left", shrink_to_fit=True)),
