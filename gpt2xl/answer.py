@@ -1,8 +1,7 @@
-"""What a workbook of ours answers: inputs by name, the prediction as a record, and what the file holds."""
+"""What a workbook of ours answers: the prediction as a record, and what the file holds."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,24 +10,6 @@ import numpy as np
 from gpt2xl.errors import PromptError, WorkbookError
 from gpt2xl.formula import ExcelError
 from gpt2xl.workbook import Workbook
-
-
-def set_inputs(workbook: Workbook, prompt: str | None, settings: Sequence[str]) -> None:
-    """Set the prompt and `NAME=VALUE` inputs; a value that reads as a number is one, but never for `prompt`."""
-    if prompt is not None:
-        workbook["prompt"] = prompt
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or not name:
-            raise WorkbookError(
-                f"--set {setting!r} is not of the form NAME=VALUE; write for instance --set prompt=Hello"
-            )
-        typed = value if name.casefold() == "prompt" else _number(value)
-        held_numbers = isinstance(typed, str) and _are_numbers(workbook[name])
-        workbook[name] = typed
-        if held_numbers:
-            raise WorkbookError(f"{name} holds numbers, and {typed!r} is none; give a number, such as --set {name}=1")
-
 
 _NAMES = ("prompt", "token_ids", "tokens", "n_tokens", "next_token_id", "next_token", "logits", "probs")
 
@@ -118,19 +99,6 @@ def describe(workbook: Workbook) -> dict[str, Any]:
     if "char.code" in workbook:
         facts["max_chars"] = workbook.book.resolve("char.code")[1].height // 2
     return facts
-
-
-def _are_numbers(value: object) -> bool:
-    return isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype != object)
-
-
-def _number(text: str) -> float | str:
-    """A finite number where `text` is one, else `text` itself: "nan" and "inf" are words to a spreadsheet."""
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) else text
 
 
 def _float(value: object) -> float:

@@ -155,7 +155,13 @@ class _Progress(ExitStack):
 @main.command()
 @BOOK
 @click.option("--prompt", help="Set the prompt.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set an input.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set an input, a matrix as [[1,0],[1,1]], one cell as NAME[0,1]=0.",
+)
 @click.option("--get", "wanted", multiple=True, metavar="NAME", help="Print the values of a name or range.")
 @click.option(
     "--explain", "explained", metavar="REF", help="Print a cell's formula, what it reads and its largest terms."
@@ -175,8 +181,9 @@ def run(
     save: Path | None,
 ) -> None:
     """Recalculate a workbook and print the prediction; or, of any workbook, explain a cell."""
-    from gpt2xl.answer import is_ours, read_answer, read_values, set_inputs
+    from gpt2xl.answer import is_ours, read_answer, read_values
     from gpt2xl.explain import explain
+    from gpt2xl.inputs import set_inputs
     from gpt2xl.workbook import Workbook
 
     workbook = Workbook.open(book)
