@@ -46,8 +46,7 @@ def _set(workbook: Workbook, name: str, value: str) -> None:
     typed = _matrix(name, value, rect.shape) if value.lstrip().startswith("[") else _number(value)
     held_numbers = isinstance(typed, str) and _are_numbers(workbook[name])
     workbook[name] = typed
-    # Settings have a sentence of the workbook's own for such a case.
-    if held_numbers and not ("state" in workbook and workbook["state"]):
+    if held_numbers and not _objects(workbook):
         raise WorkbookError(f"{name} holds numbers, and {typed!r} is none; give a number, such as --set {name}=1")
 
 
@@ -88,6 +87,11 @@ def _cell(name: str, value: object) -> object:
     if isinstance(value, int | float) and math.isfinite(value):
         return float(value)
     raise WorkbookError(f"a cell of {name} cannot hold {json.dumps(value)}; give a number or a text")
+
+
+def _objects(workbook: Workbook) -> bool:
+    """Whether the workbook itself says what is wrong, as it does with its settings."""
+    return "state" in workbook and workbook["state"] != ""
 
 
 def _are_numbers(value: object) -> bool:

@@ -52,7 +52,11 @@ def numpy_distribution(logits: Array, sampling: Sampling) -> Array:
 
 
 def torch_distribution(logits: Array, sampling: Sampling) -> Array:
-    """The same by transformers' own logits processors, in the order in which `generate` applies them."""
+    """The same by transformers' own logits processors, in the order in which `generate` applies them.
+
+    TopPLogitsWarper sorts with torch.sort, which from 17 numbers on gives equals in any order. How many of them go it
+    says all the same; which, is decided here: those with the lowest ids.
+    """
     import torch
     from transformers.generation import logits_process
 
@@ -61,9 +65,15 @@ def torch_distribution(logits: Array, sampling: Sampling) -> Array:
         processors.append(logits_process.TopKLogitsWarper(sampling.top_k))
     if sampling.top_p < 1:
         processors.append(logits_process.TopPLogitsWarper(sampling.top_p))
-    scores = torch.from_numpy(logits)[None]  # [1, V]
+    scores = before = torch.from_numpy(logits)[None]  # [1, V]
     for processor in processors:
-        scores = processor(torch.zeros((1, 1), dtype=torch.long), scores)
+        before, scores = scores, processor(torch.zeros((1, 1), dtype=torch.long), scores)
+    kept = torch.isfinite(scores)
+    equals = (before == scores[kept].min()).nonzero()[:, 1]  # in the order of ids
+    if sampling.top_p < 1:
+        gone = len(equals) - int(kept[0, equals].sum())
+        scores[0, equals[:gone]] = -torch.inf
+        scores[0, equals[gone:]] = before[0, equals[gone:]]
     probs: Array = scores.softmax(dim=-1)[0].numpy()
     return probs
 
