@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -39,9 +40,10 @@ class Packer:
         self._idle: SimpleQueue[Helper] = SimpleQueue()
         if helpers and self._threads > 1 and can_start():
             self._threads = min(self._threads, _MOST_HELPERS)
-            for _ in range(self._threads):
-                self._helpers.append(Helper(compression))
-                self._idle.put(self._helpers[-1])
+            with suppress(OSError):  # of no more processes, say: threads without one do the work themselves
+                for _ in range(self._threads):
+                    self._helpers.append(Helper(compression))
+                    self._idle.put(self._helpers[-1])
         self._pool = ThreadPoolExecutor(self._threads, "deflate")
 
     def close(self) -> None:

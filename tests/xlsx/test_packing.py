@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import threading
 import zipfile
 import zlib
@@ -261,3 +262,14 @@ def test_no_process_of_a_program_that_is_not_python(monkeypatch: pytest.MonkeyPa
         packer = Packer("fast", helpers=True)
         packer.close()
         assert packer._helpers == []
+
+
+def test_a_system_that_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    packer = Packer("default", helpers=True)
+    assert zipped(PIECES, "default", io.BytesIO(), packer=packer) == zipped(PIECES, "default", io.BytesIO())
+    assert packer._helpers == []
