@@ -10,6 +10,7 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpt2xl.a1 import BLANK, ERROR, MAX_COLUMNS, MAX_ROWS, TEXT, Rect
 from gpt2xl.errors import LimitError
@@ -23,6 +24,7 @@ _MOST_COPIED = 1 << 25  # cells of a range that are put together from elsewhere,
 # Places in tiles (600 MiB), or so many for each cell that was ever filled.
 _MOST_SCATTERED = 1 << 26
 _SCATTERED = 64
+_FEW = 16  # held rectangles, up to which they are compared one by one
 
 
 class Held(Protocol):
@@ -49,6 +51,7 @@ class Grid:
         self.num: Floats = np.zeros((0, 0))
         self.kind: Bytes = np.zeros((0, 0), np.uint8)
         self._held: list[tuple[Rect, Held]] = []
+        self._sides: NDArray[np.int64] | None = None  # of all held rectangles: tops, lefts, bottoms, rights
         self._filled = 0
         self._tiles: dict[tuple[int, int], tuple[Floats, Bytes]] | None = None
         if rows and columns:
@@ -88,6 +91,7 @@ class Grid:
     def hold(self, rect: Rect, numbers: Held) -> None:
         """Let `numbers` stay where they are: read when a formula wants them, copied into the block by a write only."""
         self._held.append((rect, numbers))
+        self._sides = None
         self.used_rows = max(self.used_rows, rect.bottom)
         self.used_columns = max(self.used_columns, rect.right)
         self.version += 1
@@ -161,7 +165,7 @@ class Grid:
 
     def _of_held(self, rect: Rect) -> tuple[Floats, Bytes, bool] | None:
         """`window` where some of its cells are held elsewhere; None where none is."""
-        over = [(place, numbers) for place, numbers in self._held if place.intersects(rect)]
+        over = self._holding(rect)
         if not over:
             return None
         if len(over) == 1 and over[0][0].contains(rect):
@@ -184,10 +188,21 @@ class Grid:
             kind[_inside(both, rect)] = 0
         return num, kind, False
 
+    def _holding(self, rect: Rect) -> list[tuple[Rect, Held]]:
+        """What is held of some of a rectangle's cells."""
+        if len(self._held) <= _FEW:
+            return [held for held in self._held if held[0].intersects(rect)]
+        if self._sides is None:
+            self._sides = np.array([(at.top, at.left, at.bottom, at.right) for at, _ in self._held]).T.copy()
+        top, left, bottom, right = self._sides
+        meets = (top <= rect.bottom) & (left <= rect.right) & (bottom >= rect.top) & (right >= rect.left)
+        return [self._held[number] for number in np.flatnonzero(meets).tolist()]
+
     def write(self, rect: Rect, num: Floats, kind: Bytes | None) -> None:
         """Store numbers and kinds; both broadcast to the rectangle."""
-        for place, numbers in [held for held in self._held if held[0].intersects(rect)]:
+        for place, numbers in self._holding(rect):
             self._held = [held for held in self._held if held[1] is not numbers]
+            self._sides = None
             self.put(place, numbers[_inside(place, place)])
         self.writes += 1
         if self._tiles is not None:

@@ -87,6 +87,8 @@ class Reference(Node):
             return None
         if min(left, right) < 1 or max(left, right) > MAX_COLUMNS:
             return None
+        if (top, bottom, left, right) == (self.top, self.bottom, self.left, self.right):
+            return self.ordered()
         return replace(self, top=top, bottom=bottom, left=left, right=right).ordered()
 
     def ordered(self) -> Reference:

@@ -91,6 +91,21 @@ def test_holding_makes_views_stale(grid: Grid) -> None:
     assert grid.used_rows == 9
 
 
+def test_many_on_one_sheet() -> None:
+    grid = Grid("S", TextPool())
+    expected = np.arange(80.0).reshape(40, 2)
+    for row in range(40):
+        grid.hold(Rect(row + 1, 1 + row % 2, row + 1, 2), Counted(expected[row : row + 1, row % 2 :]))
+    expected[1::2, 0] = 0.0
+    np.testing.assert_array_equal(grid.take(Rect(1, 1, 40, 2)).num, expected)
+    np.testing.assert_array_equal(grid.take(Rect(31, 2, 33, 2)).num, expected[30:33, 1:])
+    assert grid.take(Rect(41, 1, 41, 2)).kind is not None
+    grid.put(Rect(8, 2, 8, 2), -1.0)
+    grid.hold(Rect(41, 1, 41, 2), Counted(np.array([[5.0, 6.0]])))
+    expected[7, 1] = -1.0
+    np.testing.assert_array_equal(grid.take(Rect(1, 1, 41, 2)).num, [*expected.tolist(), [5.0, 6.0]])
+
+
 def test_on_a_sheet_of_tiles() -> None:
     grid = Grid("S", TextPool())
     grid.put(Rect(1, 1, 1, 1), 3.0)
