@@ -175,11 +175,13 @@ class Document:
         # Through our own folder, so that a failure leaves the target as it was.
         made = self._worker.folder / f"saved.{format}"
         self._call(f"saving {target.name}", "save", path=str(made), format=format)
+        part = target.with_name(f".{target.name}.part")
         try:
-            part = target.with_name(f".{target.name}.part")
             shutil.move(made, part)
             part.replace(target)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink()
             raise OutputError(f"cannot write {path}: {error.strerror}") from None
 
     def close(self) -> None:
