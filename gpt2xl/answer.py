@@ -27,13 +27,21 @@ def read_values(workbook: Workbook, wanted: Sequence[str]) -> dict[str, Any]:
 def read_answer(workbook: Workbook, top: int = 10, wanted: Sequence[str] = ()) -> dict[str, Any]:
     """The record that `run --json` prints.
 
+    Of a student copy it has `unfinished`, the steps that are blank or wrong, where there are any.
+
     Raises `PromptError` with the workbook's own sentence where it cannot serve the prompt, `WorkbookError` for a file
     that is no workbook of ours.
     """
     for name in _NAMES:
         if name not in workbook:
             raise WorkbookError(f"{workbook.path} has no cell named `{name}`; run takes a workbook that gpt2xl built")
+    open_steps = unfinished(workbook)
     next_token_id = workbook["next_token_id"]
+    if open_steps and not (isinstance(next_token_id, float) and _all_numbers(workbook, "logits", "probs")):
+        raise WorkbookError(
+            f"{workbook.path} is a student copy, and there is no prediction before these steps are filled in: "
+            f"{', '.join(open_steps)}; fill them in, or run the copy that build --solution makes"
+        )
     if not isinstance(next_token_id, float):
         sentence = workbook["next_token"]
         if isinstance(sentence, str):
@@ -58,7 +66,25 @@ def read_answer(workbook: Workbook, top: int = 10, wanted: Sequence[str] = ()) -
         ],
         **_generated(workbook, int(next_token_id)),
         "values": read_values(workbook, wanted),
-    }
+    } | ({"unfinished": open_steps} if open_steps else {})
+
+
+def unfinished(workbook: Workbook) -> list[str]:
+    """The steps of a student copy that are blank or wrong; wrong only where the workbook can tell (`exercise.mark`)."""
+    if "exercise.step" not in workbook:
+        return []
+    names, marks = (
+        np.atleast_2d(np.asarray(workbook[f"exercise.{part}"], dtype=object))[:, 0] for part in ("step", "mark")
+    )
+    return [name for name, mark in zip(names, marks, strict=True) if mark == "wrong" or _is_blank(workbook[name])]
+
+
+def _is_blank(values: object) -> bool:
+    return all(value is None or value == "" for value in np.ravel(np.asarray(values, dtype=object)))
+
+
+def _all_numbers(workbook: Workbook, *names: str) -> bool:
+    return all(np.asarray(workbook[name]).dtype == np.float64 for name in names)
 
 
 def _generated(workbook: Workbook, next_token_id: int) -> dict[str, Any]:

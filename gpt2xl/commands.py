@@ -212,6 +212,8 @@ def run(
         click.echo(f"            {answer['generated_end']}")
     for entry in answer["top"]:
         click.echo(f"{entry['prob']:9.4%}  {entry['logit']:10.4f}  {entry['id']:6d}  {entry['token']!r}")
+    if "unfinished" in answer:
+        click.echo(f"a student copy, not the model: {', '.join(answer['unfinished'])} blank or wrong")
     _echo_values(answer["values"])
 
 

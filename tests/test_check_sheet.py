@@ -139,6 +139,32 @@ def test_check_says_what_is_left_blank(copy: Path) -> None:
     assert record["prompts"][0]["first_divergence"] == "h.0.ln_1"
 
 
+def test_run_says_what_is_left_blank(copy: Path, tmp_path: Path) -> None:
+    result = invoke("run", copy)
+    assert result.exit_code == 2
+    assert (
+        f"a student copy, and there is no prediction before these steps are filled in: {', '.join(ASKED)};"
+        in result.stderr
+    )
+    gpt2xl.build(PROMPT, tmp_path / "stream.xlsx", blank=["h.1.attn.out"], **SIZES)
+    result = invoke("run", tmp_path / "stream.xlsx", "--prompt", "The dog")
+    assert result.exit_code == 0
+    assert "a student copy, not the model: h.1.attn.out blank or wrong" in result.stdout
+    gpt2xl.build(PROMPT, tmp_path / "last.xlsx", blank=["probs"], **SIZES)
+    assert "these steps are filled in: probs; fill" in invoke("run", tmp_path / "last.xlsx").stderr
+    edited(copy, tmp_path / "wrong.xlsx", "h.0.attn.z", "h.0.resid_pre * 0").save(tmp_path / "wrong.xlsx")
+    assert ", ".join(ASKED) in invoke("run", tmp_path / "wrong.xlsx").stderr
+
+
+def test_run_says_nothing_of_a_finished_copy(tmp_path: Path) -> None:
+    gpt2xl.build(PROMPT, tmp_path / "key.xlsx", blank=["h.1.attn.out"], solution=True, **SIZES)
+    record = json.loads(invoke("run", tmp_path / "key.xlsx", "--json").stdout)
+    assert "unfinished" not in record
+    wrong = edited(tmp_path / "key.xlsx", tmp_path / "wrong.xlsx", "h.1.attn.out", "h.1.resid_pre * 0")
+    wrong.save(tmp_path / "wrong.xlsx")
+    assert json.loads(invoke("run", tmp_path / "wrong.xlsx", "--json").stdout)["unfinished"] == ["h.1.attn.out"]
+
+
 def test_the_usual_exercise_from_the_command_line(tmp_path: Path) -> None:
     model = random_checkpoint(tmp_path / "model", n_layer=1, n_head=1, n_embd=4)
     options = ["--model", model, "--max-tokens", 4, "--max-chars", 4]
