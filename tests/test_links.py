@@ -54,7 +54,10 @@ class Links:
             column = re.match("[A-Z]+", corner)[0]  # type: ignore[index]
             for row in range(1, 10):
                 cell = sheet, f"{column}{int(corner[len(column) :]) - row}"
-                if int(cell[1][len(column) :]) > 3 and str(self.value(cell)).startswith(f"{name} · "):
+                if int(cell[1][len(column) :]) <= 3:
+                    continue
+                words = str(self.value(cell))
+                if words.startswith(f"{name} · ") or (words == name and cell in self.links):
                     yield name, (sheet, f"{column}{int(cell[1][len(column) :]) - 1}")
 
 

@@ -46,12 +46,17 @@ class Painter:
     def _heading(self, item: Item, rows: Heading) -> Iterator[Block]:
         styles = self.styles
         top, left, last = item.heading.top, item.heading.left, item.heading.right
-        coloured = styles.headings[item.role]
+        narrow = self.sheet.layout == "columns"
+        coloured = (styles.narrow_headings if narrow else styles.headings)[item.role]
         yield text(top, left, f"{item.number}. {item.title}" if item.number else item.title, coloured)
         if last > left:
             yield blank(Rect(top, left + 1, top, last), coloured)
-        shape = "" if self.sheet.layout == "columns" else f" · {item.rect.height} × {item.rect.width}"
-        yield text(top + rows.name, left, f"{item.name}{shape} · {item.role}", styles.name)
+        if narrow:  # a line each, or the next column would hide the role
+            yield text(top + rows.name, left, item.name, styles.name)
+            yield text(top + rows.column_text, left, item.role, styles.source)
+        else:
+            shape = f"{item.rect.height} × {item.rect.width}"
+            yield text(top + rows.name, left, f"{item.name} · {shape} · {item.role}", styles.name)
         yield from self._links(item, rows)
         yield text(top + rows.note, left, item.note, styles.wrapped)
         if last > left:

@@ -58,6 +58,10 @@ class Styles:
         self.headings = {
             role: self._font(11, bold=True, color=INK, fill=_fill(tint.heading)) for role, tint in ROLES.items()
         }
+        self.narrow_headings = {
+            role: self._font(11, bold=True, color=INK, fill=_fill(tint.heading), alignment=_WRAP)
+            for role, tint in ROLES.items()
+        }
         self.boxes = {
             role: self._font(
                 10, underline="single", color=INK, fill=_fill(tint.heading), border=_BOX, alignment=_CENTRE

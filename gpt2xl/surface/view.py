@@ -10,7 +10,8 @@ from gpt2xl.plan.layout import HEADINGS
 from gpt2xl.plan.plan import Sheet
 from gpt2xl.surface.colours import TABS
 
-_NOTE_HEIGHTS = {"blocks": 26.0, "columns": 66.0}
+_NOTE_HEIGHTS = {"blocks": 26.0, "columns": 80.0}
+_TITLE_HEIGHT = 30.0  # two lines in a narrow column
 _WIDTHS = {"form": 11.0, "columns": 14.0, "blocks": 9.5}
 
 
@@ -33,6 +34,8 @@ def arrange(worksheet: Worksheet, sheet: Sheet) -> None:
         rows = HEADINGS[sheet.layout]
         for item in sheet.items:
             worksheet.row_dimensions[item.heading.top + rows.note].height = _NOTE_HEIGHTS[sheet.layout]
+            if sheet.layout == "columns":
+                worksheet.row_dimensions[item.heading.top].height = _TITLE_HEIGHT
     page(worksheet, sheet.group, grid=sheet.layout != "form")
 
 
