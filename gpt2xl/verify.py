@@ -294,7 +294,8 @@ def _expected(
                 f"the workbook's cell `attribution.token` holds {answer.attributed!r}, which is no single token; empty "
                 "it, or write another word"
             )
-        values |= attribution(checkpoint, values, answer.expected_ids, token, changes)
+        parts = attribution(checkpoint, values, answer.expected_ids, token)
+        values |= {name: part for name, part in parts.items() if name in answer.steps}
     if "loss.bits" in answer.steps:
         values |= surprise(checkpoint, values, answer.expected_ids)
     if any(name.startswith(CLEAN) for name in answer.steps):
