@@ -96,6 +96,7 @@ def main() -> None:
 @click.option("--exercise", is_flag=True, help="Leave steps blank for a student, and mark the answers.")
 @click.option("--blank", metavar="STEPS", help="Which steps, for instance ln_1,attn.pattern; * stands for anything.")
 @click.option("--solution", is_flag=True, help="The key: the same copy with the formulas.")
+@click.option("--corrupted", metavar="TEXT", help="A second prompt, to copy rows of the stream to from the first.")
 @click.option("--plain", is_flag=True, help="Leave out the sheets, charts and colours for learners.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")

@@ -6,7 +6,7 @@ import math
 import os
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -90,6 +90,7 @@ def build(
     blank: Sequence[str] = (),
     solution: bool = False,
     plain: bool = False,
+    corrupted: str | None = None,
     force: bool = False,
     announce: Callable[[Outlook], None] = lambda _: None,
     progress: Callable[[int], None] = lambda _: None,
@@ -104,7 +105,8 @@ def build(
     what will come of it; `progress` is called while the file is written, with the number of cells written since.
 
     `exercise` leaves steps blank for a student to fill in, `blank` says which, and `solution` is the key to the same
-    copy. `plain` leaves out everything that the model computes without.
+    copy. `plain` leaves out everything that the model computes without. `corrupted` is a second prompt, on which the
+    model runs too, once as it is and once with a row of the residual stream copied from the first (patching).
 
     Raises `PromptError`, `ModelError`, `LimitError`, `OutputError`; an existing file is kept unless `force` is given.
     """
@@ -113,7 +115,16 @@ def build(
     if compression not in COMPRESSIONS:
         raise PromptError(f"compression is one of {', '.join(COMPRESSIONS)}, not {compression!r}")
     checkpoint = reduced(load_checkpoint(model), vocab, digits)
-    capacity = _capacity(checkpoint, prompt, max_tokens, max_chars, generate)
+    if plain and corrupted is not None:
+        raise PromptError("--plain leaves out the runs that --corrupted compares; leave out one of the two")
+    capacities = [
+        _capacity(checkpoint, text, max_tokens, max_chars, generate) for text in (prompt, corrupted) if text is not None
+    ]
+    capacity = replace(
+        capacities[0],
+        max_tokens=max(one.max_tokens for one in capacities),
+        max_chars=max(one.max_chars for one in capacities),
+    )
     weights = sum(math.prod(checkpoint.tensors.shape(name)) for name in checkpoint.tensors)
     exact = weights <= MANY_PARAMETERS
     exercise = exercise or solution or bool(blank)
@@ -124,9 +135,8 @@ def build(
     steps = None if plain else lessons.reference(checkpoint, prompt, short=not exact, loss=loss)
     exercises = blanked(blank or USUAL, steps, load_templates()) if exercise and steps else []
     kept = {option: number for option, number in (("vocab", vocab), ("digits", digits)) if number is not None}
-    plan = plan_for(
-        checkpoint, capacity, steps, exercises, solution=solution, only=[*kept, *(["loss"] if loss else [])]
-    )
+    there = [*kept, *(option for option, on in (("loss", loss), ("corrupted", corrupted is not None)) if on)]
+    plan = plan_for(checkpoint, capacity, steps, exercises, solution=solution, only=there)
     decimals = digits or (FLOAT64_DIGITS if exact else FLOAT32_DIGITS)
     announce(foresee(plan, compression, min(decimals, FLOAT64_DIGITS), references=exact or refs))
     parameters: dict[str, Array | Rows] = {
@@ -141,6 +151,8 @@ def build(
         columns |= lessons.constants(checkpoint, plan.sizes["points"]) | {"lens.on": np.array([float(exact)])}
         columns |= lessons.checks(steps, prompt)
         columns |= lessons.exercises(plan, exercises)
+    if steps is not None and corrupted is not None:
+        columns |= lessons.patching(checkpoint, steps, prompt, corrupted)
     options = {"model": None if str(model) == "tiny" else model, "max-tokens": max_tokens, "max-chars": max_chars}
     options["generate"] = generate if generate > 1 else None
     options |= kept | {
@@ -149,6 +161,7 @@ def build(
         "blank": ",".join(blank),
         "solution": solution,
         "plain": plain,
+        "corrupted": corrupted,
         "compression": None if compression == "default" else compression,
         "refs": refs,
     }
@@ -224,8 +237,8 @@ def plan_for(
 ) -> Plan:
     """The plan of a checkpoint's workbook; `steps` are the reference's, None for a plain one.
 
-    `only` are the options that add something: "vocab" and "digits" where they keep some of the model, "loss". Raises
-    `LimitError` where a sheet would have too many rows or columns.
+    `only` are the options that add something: "vocab" and "digits" where they keep some of the model, "loss",
+    "corrupted". Raises `LimitError` where a sheet would have too many rows or columns.
     """
     vocabulary = checkpoint.vocabulary
     sizes = dimensions(

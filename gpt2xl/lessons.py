@@ -110,6 +110,18 @@ def exercises(plan: Plan, names: Sequence[str]) -> dict[str, Column]:
     }
 
 
+def patching(checkpoint: Checkpoint, steps: Mapping[str, Reference], prompt: str, corrupted: str) -> dict[str, Column]:
+    """What the sheet Patching begins with: the first position in which the prompts differ, the first one's answer."""
+    ids, others = (checkpoint.vocabulary.encode(text) for text in (prompt, corrupted))
+    pairs = list(zip(ids, others, strict=False))
+    differing = [place for place, (one, other) in enumerate(pairs) if one != other]
+    return {
+        "corrupted": [corrupted],
+        "patch.position": np.array([float(differing[0] if differing else len(pairs) - 1)]),
+        "patch.token": np.array([float(np.argmax(steps["logits"].values))]),
+    }
+
+
 def chosen_words(vocabulary: Vocabulary, known: int, count: int) -> tuple[list[str], list[int]]:
     """`count` words that are one token each, with a space before them or as they are, and the ids of those tokens.
 

@@ -28,12 +28,11 @@ from gpt2xl.model.generation import (
     numpy_distribution,
     torch_distribution,
 )
-from gpt2xl.model.interventions import Interventions
 from gpt2xl.model.loss import LOSS, surprise
 from gpt2xl.model.reduced import reduced
 from gpt2xl.model.reference import NumpyReference, Reference, TorchReference, require_torch
 from gpt2xl.model.steps import Steps, step_names
-from gpt2xl.settings import Settings, read_sampling, read_settings
+from gpt2xl.settings import Settings, other_runs, read_sampling, read_settings
 from gpt2xl.verdict import Comparison, Step, Verdict
 from gpt2xl.workbook import Workbook
 
@@ -48,8 +47,6 @@ TOLERANCE = 1e-6
 # Seconds for one request to another program; GPT-2's full size takes LibreOffice about two minutes.
 TIMEOUT = 600.0
 LONGEST = 1e6
-# How the names of the undisturbed run begin; it is computed while something is switched or steered.
-CLEAN = "clean."
 _SHOWN = 60  # characters of a prompt that a sentence repeats
 
 
@@ -93,15 +90,13 @@ def check(
     whole, checkpoint, answers, settings = _computed(Path(path), model, prompts, engine, timeout)
     # The workbook's numbers and the reference's are never held at the same time: a large model has a gigabyte of each.
     steps = _reference(checkpoint, reference)
-    changes = _changes(settings, checkpoint)
-    expected = [_expected(answer, checkpoint, steps, changes) for answer in answers]
+    expected = [_expected(answer, checkpoint, steps, settings) for answer in answers]
     comparisons = [_compare(answer, generated, tolerance) for answer, generated in zip(answers, expected, strict=True)]
     if checkpoint is not whole:
         del steps
         unrounded = _reference(whole, reference)
-        changes = _changes(settings, whole)
         comparisons = [
-            _moved(comparison, generated.steps, _expected(answer, whole, unrounded, changes, generated.ids))
+            _moved(comparison, generated.steps, _expected(answer, whole, unrounded, settings, generated.ids))
             for answer, comparison, generated in zip(answers, comparisons, expected, strict=True)
         ]
     return Verdict(engine, reference, comparisons)
@@ -109,7 +104,7 @@ def check(
 
 @dataclass(frozen=True)
 class Answer:
-    """What the workbook computed for one prompt, by name, undisturbed too, and what of a student copy is blank.
+    """What the workbook computed for one prompt, by name, other runs too, and what of a student copy is blank.
 
     `attributed` is the word whose logit is taken apart, empty for the next token, None where the workbook does not.
     """
@@ -140,10 +135,6 @@ def _computed(
             calculator.set("prompt", prompt)
             answers.append(_answer(calculator, workbook, checkpoint, prompt))
     return whole, checkpoint, answers, read_settings(workbook)
-
-
-def _changes(settings: Settings | None, checkpoint: Checkpoint) -> Interventions | None:
-    return None if settings is None else settings.interventions(checkpoint)
 
 
 def _kept(workbook: Workbook, name: str) -> int | None:
@@ -244,8 +235,7 @@ def _answer(calculator: Calculator, workbook: Workbook, checkpoint: Checkpoint, 
         raise NameNotFound(f"{workbook.path.name} has no name `{missing[0]}`; build it again")
     found = calculator.get("next_token_id")[0][0]
     token_ids = [int(number) for number in _numbers(calculator, "token_ids")[:, 0] if np.isfinite(number)]
-    if CLEAN + "next_token_id" in workbook and calculator.get("what_if.on")[0][0] == 1:
-        names += [CLEAN + name for name in names if CLEAN + name in workbook]
+    names += [prefix + name for prefix in _runs(calculator, workbook) for name in names if prefix + name in workbook]
     steps = {name: _numbers(calculator, name) for name in names}
     most = workbook.book.resolve("token_ids")[1].height
     for name, values in steps.items():
@@ -265,6 +255,16 @@ def _answer(calculator: Calculator, workbook: Workbook, checkpoint: Checkpoint, 
     )
 
 
+def _runs(calculator: Calculator, workbook: Workbook) -> Iterator[str]:
+    """How the names of the other runs begin that the workbook computes now."""
+    if "clean.next_token_id" in workbook and calculator.get("what_if.on")[0][0] == 1:
+        yield "clean."
+    if "corrupted" in workbook and calculator.get("corrupted.state")[0][0] in ("", None):
+        yield "corrupted."
+        if calculator.get("patch.state")[0][0] in ("", None):
+            yield "patched."
+
+
 def _generated(calculator: Calculator, workbook: Workbook) -> Floats:
     """The tokens that the workbook generates, NaN after the end."""
     return np.ravel(_numbers(calculator, "generated_ids" if "generated_ids" in workbook else "next_token_id"))
@@ -274,15 +274,17 @@ def _expected(
     answer: Answer,
     checkpoint: Checkpoint,
     reference: Reference,
-    changes: Interventions | None,
+    settings: Settings | None,
     led: Sequence[int] | None = None,
 ) -> Generated:
-    """The reference's steps under `changes` for an answer's prompt and what it generates (or is `led` to), and what it
+    """The reference's steps under `settings` for an answer's prompt and what it generates (or is `led` to), and what it
     makes of the workbook's further questions.
     """
+    ids = answer.expected_ids
+    changes = None if settings is None else settings.interventions(checkpoint, reference.run, ids)
     distribution = torch_distribution if isinstance(reference, TorchReference) else numpy_distribution
     context = checkpoint.config.n_positions
-    generated = generate(reference, context, answer.expected_ids, answer.sampling, distribution, changes, led)
+    generated = generate(reference, context, ids, answer.sampling, distribution, changes, led)
     values = generated.steps
     if answer.attributed is not None:
         known = checkpoint.config.vocab_size
@@ -294,13 +296,12 @@ def _expected(
                 f"the workbook's cell `attribution.token` holds {answer.attributed!r}, which is no single token; empty "
                 "it, or write another word"
             )
-        parts = attribution(checkpoint, values, answer.expected_ids, token)
+        parts = attribution(checkpoint, values, ids, token)
         values |= {name: part for name, part in parts.items() if name in answer.steps}
     if "loss.bits" in answer.steps:
-        values |= surprise(checkpoint, values, answer.expected_ids)
-    if any(name.startswith(CLEAN) for name in answer.steps):
-        undisturbed = reference.run(answer.expected_ids)
-        values |= {CLEAN + name: value for name, value in undisturbed.items() if CLEAN + name in answer.steps}
+        values |= surprise(checkpoint, values, ids)
+    if settings is not None:
+        values |= other_runs(checkpoint, reference.run, ids, settings, values, answer.steps)
     return generated
 
 

@@ -108,7 +108,7 @@ def without_interventions(folder: Path) -> Path:
     for file, old, new in (
         ("32_embedding.toml", "OR(col <= row, switch.mask = 0)", "col <= row"),
         ("32_embedding.toml", " * switch.positions", ""),
-        ("41_block.toml", " + part(steer.at, 1, 1, {i}) * steer.direction", ""),
+        ("41_block.toml", " + part(steer.at, 1, 1, 0, {i}) * steer.direction", ""),
         ("41_block.toml", " * part(switch.heads, 1, 1, {i}, {j})", ""),
         ("41_block.toml", " * part(switch.attention, 1, 1, {i})", ""),
         ("41_block.toml", " * part(switch.mlp, 1, 1, {i})", ""),

@@ -16,7 +16,8 @@ class Entry:
 
     `number` counts the steps of a sheet's template from 1; `role` is what its colour says: input, parameter,
     activation, intermediate or output. `columns` and `parts` are named ranges inside it; `across` merges cells of a
-    form to the right of it. `generated` has the formulas of generated tokens where these differ.
+    form to the right of it. `generated` has the formulas of generated tokens where these differ, `patched` is the
+    formula of a run in which a row is copied from the main one.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Entry:
     way: str | None = None
     formula: str | None = None
     first: str | None = None
+    patched: str | None = None
     data: str | None = None
     value: Value | None = None
     cell: str | None = None

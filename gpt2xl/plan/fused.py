@@ -1,4 +1,7 @@
-"""Fewer cells for the same numbers: a step that only one other reads, as a whole, is written into that one."""
+"""Fewer cells for the same numbers: a step that only one other reads, as a whole, is written into that one.
+
+A cell takes LibreOffice about a microsecond at every edit even if it only says that it is not to be computed.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ def fused(steps: Sequence[Step], kept: Collection[str]) -> list[Step]:
     """The steps in their order, those left out whose formula stands in another one's.
 
     A step goes where it is a block without named parts, is not to be `kept`, and is another step under a new name or is
-    read by one block only, once and as a whole. What is computed is the same, operation by operation.
+    read by one block only, and as a whole. The numbers are the same, operation by operation; where the reader has the
+    name several times, so often they are computed.
     """
     found = list(steps)
     for step in steps:
@@ -35,18 +39,17 @@ def fused(steps: Sequence[Step], kept: Collection[str]) -> list[Step]:
             continue
         (here,) = (other for other in found if other.entry is step.entry)
         users = [other for other in found if any(node == Name(step.name) for node in _nodes(other))]
-        if isinstance(here.tree, Name) or _once(users, step.name):
+        if isinstance(here.tree, Name) or _one_block(users, step.name):
             found = [_written(other, here) for other in found if other.entry is not step.entry]
     return found
 
 
-def _once(users: Sequence[Step], name: str) -> bool:
-    """Whether one block reads the values of `name`, and once."""
+def _one_block(users: Sequence[Step], name: str) -> bool:
+    """Whether one block alone reads `name`, and its values only."""
     if len(users) != 1 or users[0].way != "block":
         return False
-    nodes = list(walk(users[0].tree))
-    places = [node for node in nodes if isinstance(node, Call) and node.name in _PLACES]
-    return nodes.count(Name(name)) == 1 and not any(Name(name) in place.arguments for place in places)
+    places = [node for node in walk(users[0].tree) if isinstance(node, Call) and node.name in _PLACES]
+    return not any(Name(name) in place.arguments for place in places)
 
 
 def _nodes(step: Step) -> Iterator[Node]:

@@ -14,7 +14,7 @@ from gpt2xl.plan.document import Document, Entry, SheetTemplate, Size
 from gpt2xl.plan.labels import add_labels, add_later_labels, add_part_label
 from gpt2xl.plan.layout import Shape, Spot
 from gpt2xl.plan.plan import Formula, Item, Label, Place, Plan, Sheet
-from gpt2xl.plan.runs import CLEAN, with_runs
+from gpt2xl.plan.runs import CLEAN, COMPARED, CORRUPTED, PATCHED, with_runs
 from gpt2xl.plan.template import formulas
 from gpt2xl.plan.words import PLACEHOLDER, Filler
 from gpt2xl.plan.writer import Writer
@@ -42,21 +42,31 @@ def make_plan(
     sheets are left out that the model computes without, the undisturbed run, and all charts and words of forms.
     `exercises` are the steps that a student fills in: their formulas are left out, or only marked where a `solution` is
     asked for. Sheets and entries with `only` are there where it is in `only`, those with "untied" where the
-    configuration has an `lm_head.weight`, those with "full" with `checks` and those with "plain" without.
+    configuration has an `lm_head.weight`, those with "full" with `checks` and those with "plain" without; those with
+    "corrupted" where there is a second prompt, which `only` says, and else those with "alone".
 
     Raises `TemplateError` for a template that does not fit the configuration, `LimitError` where a sheet would exceed
     Excel's rows or columns.
     """
     check_templates(document)
+    compared = "corrupted" in only
     only = {*only, *([] if config.tied else ["untied"]), *(["exercise"] if exercises else [])}
-    only.add("plain" if checks is None else "full")
+    only.update(_depth(checks is not None, compared))
     sheets = [sheet for sheet in document.sheets if sheet.only is None or sheet.only in only]
     if checks is None:
         sheets = [replace(sheet, charts=(), texts=()) for sheet in sheets if not sheet.surface]
     document = replace(document, sheets=tuple(sheets))
     if checks is not None:
-        document = with_runs(document, [CLEAN], config.activation_function)
+        runs = [COMPARED, CORRUPTED, PATCHED] if compared else [CLEAN]
+        document = with_runs(document, runs, config.activation_function)
     return _Planner(document, config, sizes, checks or {}, exercises, solution, only).plan()
+
+
+def _depth(full: bool, compared: bool) -> tuple[str, ...]:
+    """What entries call a workbook with or without what the model computes without, and with or without two prompts."""
+    if not full:
+        return ("plain",)
+    return ("full", "corrupted" if compared else "alone")
 
 
 @dataclass

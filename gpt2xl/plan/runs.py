@@ -10,7 +10,7 @@ one other reads are written into that one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gpt2xl.formula import parse, unparse
@@ -23,7 +23,8 @@ UNUSED = {
     **dict.fromkeys(("switch.heads", "switch.attention", "switch.mlp", "switch.positions", "switch.mask"), 1.0),
     "steer.at": 0.0,
 }
-_BEFORE = "40_steering.toml"  # what steers the main run may refer to the others
+# The files before which runs stand: what steers the main run may refer to them, or they refer to the main run.
+_STEERED, _ANSWERED = "40_steering.toml", "60_answer.toml"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _HIDDEN = re.compile(r"placeholder_([0-9a-f]*)_")
 
@@ -37,21 +38,29 @@ class Run:
     gate: str | None = None
     targets: tuple[str, ...] = ("probs",)
     inputs: Mapping[str, str] = field(default_factory=dict)  # what it takes in place of the main run's
+    base: Run | None = None  # the run that it is patched from, whose steps it takes where it has none of its own
+    kept: tuple[str, ...] | None = ()  # steps to keep though only one other reads them; None for all
+    before: str = _STEERED
 
 
 CLEAN = Run("clean.", "Clean", gate="what_if.on")
+# The same where the difference of the two prompts can be steered by.
+COMPARED = replace(CLEAN, kept=("h.{i}.resid_pre",))
+CORRUPTED = Run("corrupted.", "Corrupted", targets=("probs", "tokens"), inputs={"prompt": "corrupted"}, kept=None)
+PATCHED = Run("patched.", "Patched", base=CORRUPTED, kept=None, before=_ANSWERED)
 
 
 def with_runs(document: Document, runs: Sequence[Run], activation: str) -> Document:
-    """The document with the sheets of other runs, before those that the main run is steered by.
+    """The document with the sheets of other runs, each where all that it refers to stands before it.
 
     `activation` is the activation function of the model's configuration.
     """
-    place = next((n for n, sheet in enumerate(document.sheets) if sheet.file == _BEFORE), len(document.sheets))
-    copies = tuple(
-        sheet for run in runs for sheet in _Copy(document, run, document.activations.get(activation)).sheets()
-    )
-    return replace(document, sheets=document.sheets[:place] + copies + document.sheets[place:])
+    function = document.activations.get(activation)
+    copies: dict[str, list[SheetTemplate]] = {}
+    for run in runs:
+        copies.setdefault(run.before, []).extend(_Copy(document, run, function).sheets())
+    sheets = [both for sheet in document.sheets for both in (*copies.pop(sheet.file, []), sheet)]
+    return replace(document, sheets=tuple(sheets))
 
 
 class _Copy:
@@ -64,11 +73,13 @@ class _Copy:
         ]
         own = self._own()
         self.names = {_hide(name) for entry in own for name in _names(entry)}
-        self.steps = fused([self._step(entry) for entry in own], {*self.streams, *run.targets})
+        self.base = None if run.base is None else _Copy(document, run.base, activation)
+        steps = [self._step(entry) for entry in own]
+        kept = {*self.streams, *run.targets, *map(_hide, run.kept or ())}
+        self.steps = steps if run.kept is None else fused(steps, kept)
 
     def sheets(self) -> Iterator[SheetTemplate]:
         """Copies of the sheets that have steps of the run's own, with these."""
-        prefix = self.run.prefix
         steps = {id(step.entry): step for step in self.steps}
         for sheet in self.document.sheets:
             entries = tuple(self._entry(steps[id(entry)]) for entry in sheet.entries if id(entry) in steps)
@@ -80,8 +91,8 @@ class _Copy:
                     group="runs",
                     surface=True,
                     generated=False,
-                    reads=None if sheet.reads is None else prefix + sheet.reads,
-                    writes=None if sheet.writes is None else prefix + sheet.writes,
+                    reads=None if sheet.reads is None else self._name(sheet.reads),
+                    writes=None if sheet.writes is None else self._name(sheet.writes),
                     entries=entries,
                     texts=(),
                     charts=(),
@@ -99,17 +110,20 @@ class _Copy:
             for entry in sheet.entries
             if entry.kind == "step" and sheet.name not in forms
         ]
-        changed, after = {*UNUSED, *self.run.inputs}, []
-        for step in steps:
-            if changed.intersection(self._reads(step)):
-                changed.update(_hide(name) for name in _names(step))
-                after.append(step)
-        needed, own = set(self.run.targets), []
-        for step in reversed(after):
-            if needed.intersection(_hide(name) for name in _names(step)):
-                needed.update(self._reads(step))
-                own.append(step)
-        return own[::-1]
+        # Steps of a loop read each other, so both questions are asked until no more steps come of them.
+        changed, after = {*UNUSED, *self.run.inputs} if self.run.base is None else set(), list[Entry]()
+        while len(after) < len(after := [step for step in steps if self._differs(step, changed)]):
+            changed.update(_hide(name) for step in after for name in _names(step))
+        needed, own = set(self.run.targets), list[Entry]()
+        while len(own) < len(own := [step for step in after if needed.intersection(map(_hide, _names(step)))]):
+            needed.update(name for step in own for name in self._reads(step))
+        return own
+
+    def _differs(self, step: Entry, changed: Collection[str]) -> bool:
+        """Whether a step is another one in this run, where what is `changed` is."""
+        if self.run.base is not None and step.patched:
+            return True
+        return any(name in changed for name in self._reads(step))
 
     def _reads(self, entry: Entry) -> Iterator[str]:
         """The names that an entry's formulas refer to."""
@@ -135,8 +149,9 @@ class _Copy:
             entry,
             name=prefix + entry.name,
             way=step.way,
-            formula=self._formula(step.tree),
+            formula=self._formula(step.tree, entry.patched if self.run.base else None),
             first=None if step.first is None else self._formula(step.first),
+            patched=None,
             loop=None if entry.loop is None else prefix + entry.loop,
             labels=None if entry.labels is None else prefix + entry.labels,
             shades={},
@@ -147,19 +162,26 @@ class _Copy:
             source="",
         )
 
-    def _formula(self, tree: Node) -> str:
-        """The formula as it is in this run, behind its gate."""
+    def _formula(self, tree: Node, patched: str | None = None) -> str:
+        """The formula as it is in this run, behind its gate; `patched` is what is made of it where a row is copied."""
         tree = transform(tree, self._renamed)
+        if patched is not None:
+            usual = tree
+            tree = transform(parse(_hide(patched)), lambda node: usual if node == Name("x") else node)
         if self.run.gate is not None:
             tree = Call("IF", (Binary("=", Name(self.run.gate), Number(1.0)), tree, Number(0.0)))
         return _show(tree)
 
     def _renamed(self, node: Node) -> Node:
-        if not isinstance(node, Name):
-            return node
-        if node.name in self.run.inputs:
-            return replace(node, name=self.run.inputs[node.name])
-        return replace(node, name=self.run.prefix + node.name) if node.name in self.names else node
+        return replace(node, name=self._name(node.name)) if isinstance(node, Name) else node
+
+    def _name(self, name: str) -> str:
+        """The name of what the main run calls `name`."""
+        if name in self.run.inputs:
+            return self.run.inputs[name]
+        if _hide(name) in self.names:
+            return self.run.prefix + name
+        return name if self.base is None else self.base._name(name)
 
 
 def _unused(node: Node) -> Node:

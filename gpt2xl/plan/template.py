@@ -31,6 +31,7 @@ the generated token, whose own cells the names of steps then mean (``first`` is 
 column: a name means that token's row or column of the step, in the second factor of MMULT all rows up to it. A step's
 ``generated`` is the formula where it is another one (``each``, ``block``; ``own`` for the columns of the generated
 tokens themselves), with ``{g}``, the number of the row or column.
+``patched`` is the formula in the run with a row copied from the main run: x is the usual one, names are the main run's.
 ``repeat = "block"`` on a sheet repeats it for each transformer block (``{i}``); ``repeat = "head"`` on steps that
 follow each other repeats these steps for each head (``{j}``). In formulas and texts ``{...}`` is replaced by a number.
 Formulas are Excel's, with these additions, which become plain references when a workbook is planned:
@@ -120,6 +121,7 @@ _ENTRY_KEYS: dict[str, dict[str, type]] = {
         "cell": str,
         "labels": str,
         "first": str,
+        "patched": str,
         "role": str,
         "math": str,
         "source": str,
@@ -151,7 +153,7 @@ _ROLES = {"input": "input", "table": "parameter", "parameter": "parameter"}
 _CHOICES = {
     "layout": ("form", "columns", "blocks"),
     "group": ("front", "model", "guide", "tables", "weights", "runs"),
-    "only": ("untied", "exercise", "vocab", "digits", "loss", "generated", "full", "plain"),
+    "only": ("untied", "exercise", "vocab", "digits", "loss", "generated", "full", "plain", "alone", "corrupted"),
     "per": ("block", "head", "check", "exercise", "halving", "new", "later"),
     "numbers": ("decimal", "integer"),
     "role": ("activation", "intermediate", "output"),
@@ -353,6 +355,8 @@ def formulas(document: Document) -> Iterator[tuple[str, str]]:
                 yield f"{entry.where}, `first`", entry.first
             for way, formula in entry.generated.items():
                 yield f"{entry.where}, `generated`, {way}", formula
+            if entry.patched is not None:
+                yield f"{entry.where}, `patched`", entry.patched
             for colour, condition in entry.shades.items():
                 yield f"{entry.where}, `shades`, {colour}", condition
     for letter, axis in document.axes.items():
