@@ -141,7 +141,7 @@ def test_another_model(settings: dict[str, Any] | None, other: Path, tmp_path: P
         path = sampled(other, tmp_path / "sampled.xlsx", **settings, random=SAMPLING["random"][:4])
     verdict = gpt2xl.check(path, prompts=["The cat", "at", "s"])
     compared(verdict, checkpoint, sampled=settings is not None)
-    assert all(len(comparison.generated_ids) == 4 for comparison in verdict.prompts)
+    assert max(len(comparison.generated_ids) for comparison in verdict.prompts) == 4  # the end may be sampled
 
 
 def test_a_wrong_token_is_noticed(other: Path) -> None:
