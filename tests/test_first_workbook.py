@@ -22,9 +22,9 @@ from gpt2xl.model.checkpoint import Checkpoint
 # The dialect: functions that Excel 2013, LibreOffice 7.4, IronCalc 0.9.1 and gnumeric 1.12 all compute alike. Nothing
 # volatile, nothing newer than Excel 2013.
 DIALECT = {
-    "ABS", "AND", "AVERAGE", "CHOOSE", "COUNT", "COUNTIF", "ERF", "EXACT", "EXP", "IF", "IFERROR", "INDEX", "INT", "ISNUMBER",
-    "LARGE", "LEFT", "LEN", "LOOKUP", "MATCH", "MAX", "MID", "MIN", "MMULT", "MOD", "NA", "OR", "PI", "SMALL", "SQRT",
-    "SUM", "SUMPRODUCT", "SUMSQ", "TANH", "TRANSPOSE", "UNICHAR", "UNICODE", "VARP",
+    "ABS", "AND", "AVERAGE", "CHOOSE", "COUNT", "COUNTIF", "ERF", "EXACT", "EXP", "IF", "IFERROR", "INDEX", "INT",
+    "ISNUMBER", "LARGE", "LEFT", "LEN", "LOOKUP", "MATCH", "MAX", "MID", "MIN", "MMULT", "MOD", "NA", "OR", "PI",
+    "SMALL", "SQRT", "SUM", "SUMPRODUCT", "SUMSQ", "TANH", "TRANSPOSE", "UNICHAR", "UNICODE", "VARP",
 }  # fmt: skip
 
 
