@@ -327,7 +327,8 @@ def _echo_values(values: dict[str, Any]) -> None:
 
 
 def _print_json(content: Any) -> None:
-    click.echo(json.dumps(content, ensure_ascii=False, default=_plain))
+    text = json.dumps(content, ensure_ascii=False, default=_plain)
+    click.echo(text.encode("utf-8", "backslashreplace").decode())  # half a surrogate pair as JSON's own escape
 
 
 def _plain(value: Any) -> Any:

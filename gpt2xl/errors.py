@@ -22,9 +22,28 @@ Anything else that is raised is a mistake of ours and keeps its traceback.
 
 from __future__ import annotations
 
+from unicodedata import category
+
+_LONGEST = 1000
+
 
 class Gpt2xlError(Exception):
-    """The base of all errors that a user can put right. Its text is one sentence that names the way out."""
+    """The base of all errors that a user can put right. Its text is one sentence that names the way out.
+
+    What a file put into it is cut short, and shown without control characters and halves of surrogate pairs.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(_shown(item) if isinstance(item, str) else item for item in arguments))
+
+
+def _shown(text: str) -> str:
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+    if text.isascii() and text.isprintable():
+        return text
+    plain = (letter if category(letter) not in ("Cc", "Cs") else " " for letter in text)
+    return "".join(plain)
 
 
 class ModelError(Gpt2xlError):

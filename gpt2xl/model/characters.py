@@ -25,6 +25,11 @@ TRAINING_TEXT = "input.txt"
 def character_vocabulary(ids: Mapping[str, int], unknown: int) -> Vocabulary:
     """The vocabulary with one token a character; `unknown` is the model's number of tokens, more than any id."""
     base_size = max(ids.values(), default=-1) + 1
+    if base_size > unknown:
+        raise ModelError(
+            f"the table of characters gives the id {base_size - 1}, and the model has {unknown} tokens; use the one "
+            f"that it was trained with"
+        )
     # Half a surrogate pair cannot be typed: it keeps its id and nothing leads to it.
     symbols = {character.encode(): id_ for character, id_ in ids.items() if not "\ud800" <= character <= "\udfff"}
     longer = {token for token in symbols if len(token) > 1}

@@ -5,7 +5,7 @@ Keys, defaults and their other names: transformers, `GPT2Config` (models/gpt2/co
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,10 @@ _OTHER_ACTIVATIONS = {
     "gelu_python_tanh": "gelu_pytorch_tanh",
     "gelu_accurate": "gelu_pytorch_tanh",
 }
+
+# Each block has sheets of its own.
+_MOST_LAYERS = 10_000
+_LARGEST = sys.float_info.max  # JSON has whole numbers beyond it
 
 # Keys that change what is computed in a way no step of the workbook shows: value that is harmless, way out.
 _REFUSED: dict[str, tuple[Any, str]] = {
@@ -61,6 +65,11 @@ class Config:
     tied: bool = True
 
     def __post_init__(self) -> None:
+        if self.n_layer > _MOST_LAYERS:
+            raise ModelError(
+                f"n_layer is {self.n_layer}, and no workbook has room for more than {_MOST_LAYERS:,} blocks; correct "
+                f"the configuration"
+            )
         if self.n_embd % self.n_head:
             raise ModelError(
                 f"n_embd {self.n_embd} is no multiple of n_head {self.n_head}; every head needs n_embd / n_head "
@@ -139,7 +148,7 @@ def _flag(values: Mapping[str, Any], key: str, default: bool) -> bool:
 
 def _epsilon(values: Mapping[str, Any]) -> float:
     value = values.get("layer_norm_epsilon", 1e-5)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LARGEST:
         raise ModelError(
             f"layer_norm_epsilon in config.json is {value!r}, not a number of at least 0; correct config.json"
         )

@@ -32,6 +32,10 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ModelError(
             f"{path} is no valid JSON ({error.msg} in line {error.lineno}); download or save the checkpoint again"
         ) from None
+    except ValueError as error:  # a whole number of thousands of digits
+        raise ModelError(
+            f"{path} cannot be read ({first_line(error)}); download or save the checkpoint again"
+        ) from None
     except RecursionError:
         raise ModelError(f"{path} is nested too deeply; download or save the checkpoint again") from None
     if not isinstance(value, dict):

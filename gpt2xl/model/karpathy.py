@@ -67,6 +67,13 @@ class LinearCheckpoint:
         checkpoint. Raises `ModelError` where there is none.
         """
         folder, size = self.path.parent, self.config.vocab_size
+        for name in self.tensors:
+            # Before lists as long as that are made.
+            if name.removeprefix("transformer.") == "wte.weight" and self.tensors.shape(name)[:1] != (size,):
+                raise ModelError(
+                    f"`{name}` in {self.path} has shape {self.tensors.shape(name)} and vocab_size is {size}; save the "
+                    f"checkpoint again"
+                )
         metas = [folder / META]
         if self.dataset is not None and Path(self.dataset).name == self.dataset:
             metas.append(folder.absolute().parent / "data" / self.dataset / META)

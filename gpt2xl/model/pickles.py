@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -42,6 +43,7 @@ def read_pickle(path: Path) -> Any:
             f"{path} is a PyTorch file, which PyTorch {version} does not open safely; update to 2.6 or newer, or save "
             f"the model as model.safetensors"
         )
+    _refuse_compressed(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of protocols that it may not read: it says so where it does not
@@ -57,6 +59,20 @@ def read_pickle(path: Path) -> Any:
             f"{path} cannot be read as a file of plain PyTorch tensors{reason}; the download or the copy is damaged or "
             f"incomplete, so fetch the file again, or save the model's state_dict as model.safetensors"
         ) from None
+
+
+def _refuse_compressed(path: Path) -> None:
+    """PyTorch stores the entries of its zip files as they are: what would grow when it is read is none of its files."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(max(entry.file_size, 0) for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
+        return  # older than PyTorch 1.6, or damaged, which opening it will tell
+    if total > path.stat().st_size:
+        raise ModelError(
+            f"{path} would expand to {total:,} bytes when it is read, which no file of PyTorch does; save the model's "
+            f"state_dict as model.safetensors"
+        )
 
 
 def _load(torch: Any, path: Path) -> Any:
@@ -76,6 +92,10 @@ def tensors_of(state: Any, path: Path) -> dict[str, Stored]:
     for name, tensor in state.items():
         if not isinstance(tensor, torch.Tensor):
             raise ModelError(f"`{name}` in {path} is no tensor; save the model's state_dict() there")
+        if tensor.layout == torch.strided and tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise ModelError(
+                f"`{name}` in {path} has more numbers than the file holds for it; save the model's state_dict() there"
+            )
         kind = str(tensor.dtype).removeprefix("torch.")
         plain = tensor.layout == torch.strided and kind in ("float64", "float32", "float16", "bfloat16")
         entries[str(name)] = _stored(tensor.detach()) if plain else unusable(str(name), tensor.shape, kind, path)

@@ -141,7 +141,7 @@ class Package:
         except WorkbookError as error:
             if str(error).startswith(str(self.path)):
                 raise
-            raise WorkbookError(f"{self.path} cannot be read as a workbook: {_shown(str(error))}{where}") from error
+            raise WorkbookError(f"{self.path} cannot be read as a workbook: {error}{where}") from error
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             raise WorkbookError(
                 f"{self.path} is damaged, perhaps not copied completely: {_lower(str(error))}{where}"
@@ -284,11 +284,4 @@ def _true(value: str | None) -> bool:
 
 
 def _lower(message: str) -> str:
-    """What another library says, as it stands in the middle of a sentence."""
-    return message[:1].lower() + _shown(message[1:])
-
-
-def _shown(message: str) -> str:
-    """A message on one line of bearable length, whatever the file has put into it."""
-    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in message[:500])
-    return shown if len(message) <= 500 else shown + "…"
+    return message[:1].lower() + message[1:]

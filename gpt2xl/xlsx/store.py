@@ -226,9 +226,12 @@ class CellStore:
             num = np.zeros((end - top, stop - left))
             kind = np.full(num.shape, BLANK, dtype=np.uint8)
             for row, column, run in runs[np.searchsorted(run_rows, top) : np.searchsorted(run_rows, end)]:
+                if not left <= column < stop:
+                    continue  # in another stretch of the row
                 part = np.s_[row - top, column - left : column - left + len(run)]
                 num[part], kind[part] = run, NUMBER
-            cells = np.s_[np.searchsorted(rows, top) : np.searchsorted(rows, end)]
+            cells = np.arange(np.searchsorted(rows, top), np.searchsorted(rows, end))
+            cells = cells[(left <= columns[cells]) & (columns[cells] < stop)]
             places = rows[cells] - top, columns[cells] - left
             num[places], kind[places] = numbers[cells], kinds[cells]
             texts = {
