@@ -213,7 +213,7 @@ def test_the_sources_are_of_every_version(version: str, unpacked: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("version", pythons())
 def test_installed_from_the_index(version: str, wheel: Path, first: Path, tmp_path: Path) -> None:
-    """`pip install gpt2xl` in a fresh environment, with what the index has today; the file is the same everywhere."""
+    """`pip install gpt2xl` in a fresh environment, as the index has it; the file is the same where numpy is."""
     done(interpreter(version), "-m", "venv", tmp_path / "fresh")
     folder = tmp_path / "fresh" / SCRIPTS
     done(folder / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)
