@@ -311,6 +311,7 @@ def audit(book: Path, tolerance: float, as_json: bool) -> None:
 def info(book: Path, as_json: bool) -> None:
     """Say what a workbook holds."""
     from gpt2xl.answer import describe
+    from gpt2xl.shown import printable
     from gpt2xl.workbook import Workbook
 
     facts = describe(Workbook.open(book))
@@ -318,7 +319,7 @@ def info(book: Path, as_json: bool) -> None:
         _print_json(facts)
         return
     for key, value in facts.items():
-        click.echo(f"{key:12} {', '.join(value) if isinstance(value, list) else value}")
+        click.echo(f"{key:12} {printable(', '.join(value) if isinstance(value, list) else str(value))}")
 
 
 def _echo_values(values: dict[str, Any]) -> None:

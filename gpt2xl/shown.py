@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import category
+
 from gpt2xl.formula import ExcelError, Scalar
 
 
@@ -10,10 +12,15 @@ def plain(value: Scalar) -> float | str | bool | None:
     return value.text if isinstance(value, ExcelError) else value
 
 
+def printable(text: str) -> str:
+    """A text without what a terminal obeys or cannot show: control characters and halves of surrogate pairs."""
+    return "".join(letter if category(letter) not in ("Cc", "Cs") else ascii(letter)[1:-1] for letter in text)
+
+
 def shown(value: Scalar) -> str:
     """A value as the command line prints it: texts in quotes, truth values as Excel shows them."""
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, str):
-        return '"' + value.replace('"', '""') + '"'
+        return '"' + printable(value.replace('"', '""')) + '"'
     return "blank" if value is None else value.text if isinstance(value, ExcelError) else f"{value:.15g}"
