@@ -39,6 +39,8 @@ PICTURES = (
     ("words-near-words", "Words near words", "A1:Y28", 130),
     ("near-at-work", "Near at work", "A1:P60", 100),
     ("temperature", "Temperature", "A1:Q24", 110),
+    ("attribution", "Attribution", "A1:Q29", 120),
+    ("attribution-at-work", "Attribution at work", "A1:P60", 100),
     ("check", "Check", "A1:I40", 100),
     ("glossary", "Glossary", "A1:C40", 100),
     ("names", "Names", "A1:F40", 90),
@@ -54,6 +56,11 @@ PICTURES = (
 # The induction head at work, and a student copy.
 PATTERN = ("attention", "h.1.attn.pattern.2", "red fish tree cow blue red fish tree")
 EXERCISE = ("exercise", "Exercise", "A1:H15", 110)
+# Sheets that `build --loss` adds.
+LOSS = (
+    ("loss", "Loss", "A1:R28", 120),
+    ("loss-at-work", "Loss at work", "A1:P40", 90),
+)
 COLOURS = 96
 
 
@@ -120,6 +127,9 @@ def main() -> None:
         save(draw(book, sheet, area, 120, folder), file)
         gpt2xl.build(PROMPT, book, exercise=True, force=True)
         save(draw(book, *EXERCISE[1:], folder), EXERCISE[0])
+        gpt2xl.build(PROMPT, book, loss=True, force=True)
+        for file, sheet, area, resolution in LOSS:
+            save(draw(book, sheet, area, resolution, folder), file)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ def test_close_for_large_models(options: dict[str, Any], tmp_path: Path, monkeyp
 
 def test_formulas_are_counted_as_info_counts_them(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["build", PROMPT, "-o", str(tmp_path / "book.xlsx"), "--vocab", "256"])
+    assert result.exit_code == 0, f"{result.output}{result.exception!r}"
     counts = re.findall(r"([0-9,]+) of them formulas", result.stderr)
     facts = json.loads(CliRunner().invoke(main, ["info", str(tmp_path / "book.xlsx"), "--json"]).stdout)
     assert [int(count.replace(",", "")) for count in counts] == 2 * [facts["formulas"]]
