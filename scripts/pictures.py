@@ -23,7 +23,7 @@ TARGET = Path(__file__).parents[1] / "docs" / "pictures"
 PROMPT = "The cat sat on the"
 # File name, sheet, print area (a name stands for the block of that step), resolution.
 PICTURES = (
-    ("start", "Start", "A1:N31", 130),
+    ("start", "Start", "A1:N35", 130),
     ("map", "Map", "A1:L24", 120),
     ("words", "Words", "A1:M32", 100),
     ("bytes", "Bytes", "A1:K32", 100),

@@ -188,6 +188,28 @@ def test_other_engines(engine: str, first: Path, tiny_model: Model) -> None:
         assert document.get_numbers("attribution.difference")[0, 0] == 0
 
 
+def test_what_is_switched_off_adds_nothing_and_a_direction_adds_its_share(first: Path, tmp_path: Path) -> None:
+    wb = gpt2xl.Workbook.open(first)
+    wb["switch.attention"] = np.array([[1.0], [0.0]])
+    wb["switch.heads"] = np.array([[1.0, 1.0, 0.0, 1.0], [1.0] * 4])
+    wb["switch.positions"] = 0.0
+    wb["steer.vector"] = np.linspace(-1, 1, 64)[None]
+    wb["steer.scale"], wb["steer.block"], wb["steer.from"] = 2.0, 1.0, "vector"
+    heads = wb["attribution.heads"]
+    assert heads[0, 2] == 0
+    assert not heads[1].any()
+    assert heads[0, 0] != 0
+    assert wb["attribution.attn_bias"][1, 0] == wb["attribution.pos_embed"] == 0
+    assert wb["attribution.steering"] == pytest.approx(
+        2 * float(np.linspace(-1, 1, 64) @ np.ravel(wb["attribution.direction"]))
+    )
+    assert wb["attribution.sum"] == pytest.approx(wb["attribution.logit"], rel=1e-9)
+    wb.save(tmp_path / "switched.xlsx")
+    verdict = gpt2xl.check(tmp_path / "switched.xlsx", reference="torch")
+    assert verdict.ok
+    assert {step.name for step in verdict.prompts[0].steps} >= set(ATTRIBUTION)
+
+
 def test_check_compares_every_part(first: Path, tmp_path: Path) -> None:
     for reference in ("torch", "numpy"):
         verdict = gpt2xl.check(first, reference=reference)
