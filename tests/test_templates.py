@@ -18,8 +18,8 @@ from gpt2xl.plan.template import load_templates, template_folder
 CONFIG = Config(n_layer=3, n_head=2, n_embd=12, n_positions=32, vocab_size=300, n_inner=20)
 
 
-def plan(config: Config = CONFIG, folder: Path | None = None) -> Plan:
-    sizes = dimensions(config, Capacity(8, 20), vocabulary=config.vocab_size, merges=40, special=1, ranges=9)
+def plan(config: Config = CONFIG, folder: Path | None = None, generate: int = 1) -> Plan:
+    sizes = dimensions(config, Capacity(8, 20, generate), vocabulary=config.vocab_size, merges=40, special=1, ranges=9)
     return make_plan(load_templates(folder), config, sizes)
 
 
@@ -116,9 +116,39 @@ def test_names_of_the_contract_are_there_with_their_shapes() -> None:
     assert {name: names[name].rect.shape for name in expected} == expected
 
 
-def test_nothing_overlaps() -> None:
-    for sheet in plan().sheets:
+def test_generated_tokens_have_rows_below_and_columns_beside() -> None:
+    names = plan(generate=4).names
+    shapes = {"embed": (3, 12), "h.2.mlp.post": (3, 20), "h.0.attn.q.1": (3, 6), "h.1.attn.pattern.0": (3, 11)}
+    shapes |= {"ln_f.last": (12, 3), "logits": (300, 3), "sampling.pick": (1, 3)}
+    for name, shape in shapes.items():
+        prompt, later = names[name].rect, names[f"generated.{name}"].rect
+        assert later.shape == shape
+        below, beside = (prompt.bottom + 1, prompt.left), (prompt.top, prompt.right + 1)
+        assert (later.top, later.left) == (below if prompt.height == 8 else beside)
+    assert names["generated_ids"].rect.shape == names["random"].rect.shape == (4, 1)
+
+
+def test_generated_tokens_have_the_formula_of_the_prompt() -> None:
+    items = {item.name: item for item in plan(generate=3).steps()}
+    scores = items["h.0.attn.scores.1"]
+    qkv = items["h.0.attn.qkv"].rect
+    for token, formula in enumerate(scores.generated):
+        assert formula.rect.shape == (1, 8 + token + 1)  # it sees the prompt and itself
+        row = qkv.part(8 + token, 6, 1, 6).absolute
+        all_rows = qkv.part(0, 12 + 6, 8 + token + 1, 6).absolute
+        assert formula.text == f"MMULT({row},TRANSPOSE({all_rows}))/SQRT(6)"
+
+
+def test_an_unknown_way_of_generated_tokens_is_named(templates: Path) -> None:
+    error = broken(templates, "32_embedding.toml", 'own = "1"', 'ours = "1"')
+    assert "[[step]] mask, `generated`: unknown key `ours`" in error
+
+
+@pytest.mark.parametrize("generate", [1, 4])
+def test_nothing_overlaps(generate: int) -> None:
+    for sheet in plan(generate=generate).sheets:
         places = [item.rect for item in sheet.items] + [label.rect for label in sheet.labels]
+        places += [item.later for item in sheet.items if item.later is not None]
         for place, one in enumerate(places):
             assert not any(one.intersects(other) for other in places[place + 1 :]), sheet.name
 
