@@ -23,7 +23,7 @@ _TILE_ROWS, _TILE_COLUMNS = 64, 64
 _MOST_COPIED = 1 << 25  # cells of a range that are put together from elsewhere, or twice as many as the sheet holds
 # Places in tiles (600 MiB), or so many for each cell that was ever filled.
 _MOST_SCATTERED = 1 << 26
-_SCATTERED = 128
+_SCATTERED = 64
 _FEW = 16  # held rectangles, up to which they are compared one by one
 
 
