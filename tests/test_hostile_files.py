@@ -208,7 +208,10 @@ def test_a_prompt_at_the_build_never_becomes_a_formula(harmful: Path, tmp_path: 
     gpt2xl.build(prompt, path, model=harmful.parent / "=1+cmd", max_tokens=8, max_chars=24)
     workbook = Workbook.open(path)
     assert workbook.cached("prompt") == prompt
-    assert list(workbook.formulas()) == list(Workbook.open(harmful).formulas())
+    assert not any(prompt in text for _, _, text in workbook.formulas())
+    # On the sheet Check they reach over as many rows as the prompt has tokens.
+    others = [[item for item in book.formulas() if item[0] != "Check"] for book in (workbook, Workbook.open(harmful))]
+    assert others[0] == others[1]
 
 
 def test_what_a_file_says_is_printed_without_its_control_characters(tmp_path: Path) -> None:

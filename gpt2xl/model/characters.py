@@ -27,8 +27,8 @@ def character_vocabulary(ids: Mapping[str, int], unknown: int) -> Vocabulary:
     base_size = max(ids.values(), default=-1) + 1
     if base_size > unknown:
         raise ModelError(
-            f"the table of characters gives the id {base_size - 1}, and the model has {unknown} tokens; use the one "
-            f"that it was trained with"
+            f"the tokenizer knows token {base_size - 1}, but the model's vocab_size is {unknown}; use the "
+            f"tokenizer that the model was trained with"
         )
     # Half a surrogate pair cannot be typed: it keeps its id and nothing leads to it.
     symbols = {character.encode(): id_ for character, id_ in ids.items() if not "\ud800" <= character <= "\udfff"}
