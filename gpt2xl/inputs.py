@@ -14,6 +14,7 @@ from gpt2xl.a1 import cell_name, quote_sheet
 from gpt2xl.errors import WorkbookError
 from gpt2xl.workbook import Workbook
 
+_NUMBERS_OR_WORDS = ("patch.token",)
 _CELL = re.compile(r"(.+)\[\s*([0-9]+)\s*(?:,\s*([0-9]+)\s*)?\]")
 
 
@@ -44,7 +45,7 @@ def _set(workbook: Workbook, name: str, value: str) -> None:
         return
     rect = workbook.book.resolve(name)[1]
     typed = _matrix(name, value, rect.shape) if value.lstrip().startswith("[") else _number(value)
-    held_numbers = isinstance(typed, str) and _are_numbers(workbook[name])
+    held_numbers = isinstance(typed, str) and name not in _NUMBERS_OR_WORDS and _are_numbers(workbook[name])
     workbook[name] = typed
     if held_numbers and not _objects(workbook):
         raise WorkbookError(f"{name} holds numbers, and {typed!r} is none; give a number, such as --set {name}=1")

@@ -48,8 +48,17 @@ def test_every_command_is_shown() -> None:
     assert {command.split()[1] for command in commands()} == set(main.commands)
 
 
+def made_before(command: str) -> list[str]:
+    """The commands that make the workbooks which a command opens, the first first."""
+    makers = {found[1]: each for each in commands() if (found := re.search(r"(?:-o|--save) (\S+)", each))}
+    opened = [word for word in shlex.split(command)[2:3] if word in makers and makers[word] != command]
+    return [each for word in opened for each in (*made_before(makers[word]), makers[word])]
+
+
 @pytest.mark.parametrize("command", commands())
 def test_commands_run(command: str, folder: Path) -> None:
+    for before in made_before(command):
+        assert CliRunner().invoke(main, shlex.split(before)[1:]).exit_code == 0
     arguments = shlex.split(command)[1:]
     if "path/to/checkpoint" in arguments:
         random_checkpoint(folder / "path/to/checkpoint", vocab="words")
