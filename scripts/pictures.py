@@ -23,7 +23,7 @@ TARGET = Path(__file__).parents[1] / "docs" / "pictures"
 PROMPT = "The cat sat on the"
 # File name, sheet, print area (a name stands for the block of that step), resolution.
 PICTURES = (
-    ("start", "Start", "A1:N35", 130),
+    ("start", "Start", "A1:N30", 130),
     ("map", "Map", "A1:L24", 120),
     ("words", "Words", "A1:M32", 100),
     ("bytes", "Bytes", "A1:K32", 100),
@@ -34,6 +34,10 @@ PICTURES = (
     ("embedding", "Embedding", "A1:R64", 100),
     ("block", "Block 0", "A1:P102", 100),
     ("prediction", "Prediction", "A1:P84", 100),
+    ("what-if", "What if", "A1:K20", 110),
+    ("steering", "Steering", "A1:O24", 110),
+    ("sampling", "Sampling", "A1:S30", 110),
+    ("sampling-at-work", "Sampling at work", "A1:P60", 90),
     ("lens", "Lens", "A1:X22", 120),
     ("lens-at-work", "Lens at work", "A1:K40", 100),
     ("words-near-words", "Words near words", "A1:Y28", 130),
@@ -52,6 +56,9 @@ PICTURES = (
     ("position-embedding", "wpe", "A1:P40", 90),
     ("weights", "Weights 0", "A1:P60", 90),
     ("last-weights", "Weights final", "A1:P30", 90),
+    ("clean-embedding", "Clean Embedding", "A1:P30", 90),
+    ("clean-block", "Clean Block 0", "A1:P60", 90),
+    ("clean-prediction", "Clean Prediction", "A1:P40", 90),
 )
 # The induction head at work, and a student copy.
 PATTERN = ("attention", "h.1.attn.pattern.2", "red fish tree cow blue red fish tree")
@@ -61,6 +68,10 @@ LOSS = (
     ("loss", "Loss", "A1:R28", 120),
     ("loss-at-work", "Loss at work", "A1:P40", 90),
 )
+# What `build --corrupted` and `build --generate` add.
+CORRUPTED = "The dog sat on the"
+PATCHING = ("patching", "Patching", "A1:L30", 110)
+GENERATED = ("generated", "Sampling", "A1:S30", 110)
 COLOURS = 96
 
 
@@ -129,6 +140,9 @@ def main() -> None:
         save(draw(book, *EXERCISE[1:], folder), EXERCISE[0])
         gpt2xl.build(PROMPT, book, loss=True, force=True)
         for file, sheet, area, resolution in LOSS:
+            save(draw(book, sheet, area, resolution, folder), file)
+        gpt2xl.build(PROMPT, book, generate=4, corrupted=CORRUPTED, force=True)
+        for file, sheet, area, resolution in (PATCHING, GENERATED):
             save(draw(book, sheet, area, resolution, folder), file)
 
 
