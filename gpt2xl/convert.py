@@ -130,8 +130,9 @@ def build(
     exercise = exercise or solution or bool(blank)
     if plain and exercise:
         raise ExerciseError("--plain leaves out the sheets that mark a student's answers; leave out one of the two")
-    if exercise and generate > 1:
-        raise ExerciseError("the rows of generated tokens would show a student the answers; leave out --generate")
+    for option, shows in (("--generate", generate > 1), ("--corrupted", corrupted is not None)):
+        if exercise and shows:
+            raise ExerciseError(f"{option} would show a student the answers; leave it out")
     steps = None if plain else lessons.reference(checkpoint, prompt, short=not exact, loss=loss)
     exercises = blanked(blank or USUAL, steps, load_templates()) if exercise and steps else []
     kept = {option: number for option, number in (("vocab", vocab), ("digits", digits)) if number is not None}

@@ -220,7 +220,7 @@ def test_half_a_character_in_the_arguments(letters: Path, small: Path, tmp_path:
 
 RUN_KEYS = (
     "prompt", "token_ids", "tokens", "n_tokens", "next_token_id", "next_token", "top", "generated_ids",
-    "generated_text", "values",
+    "generated_text", "generated_end", "values",
 )  # fmt: skip
 
 
@@ -247,7 +247,8 @@ def test_run_json_has_the_keys_of_the_contract(first: Path, tiny: Checkpoint) ->
     assert "".join(answer["tokens"]) == answer["prompt"]
     assert answer["n_tokens"] == len(answer["token_ids"]) == len(answer["tokens"])
     assert answer["next_token"] == tiny.vocabulary.text(answer["next_token_id"])
-    assert (answer["generated_ids"], answer["generated_text"], answer["values"]) == ([], "", {})
+    assert (answer["generated_ids"], answer["generated_text"]) == ([answer["next_token_id"]], answer["next_token"])
+    assert (answer["generated_end"], answer["values"]) == ("", {})
     assert len(answer["top"]) == 3
     assert all(list(entry) == ["id", "token", "logit", "prob"] for entry in answer["top"])
     assert answer["top"][0]["id"] == answer["next_token_id"]

@@ -104,7 +104,16 @@ def test_names_of_the_workbook(first: Path, tiny: Checkpoint) -> None:
 
 def test_panes_are_frozen_and_rows_labelled(first: Path) -> None:
     book = openpyxl.load_workbook(first, data_only=True)
-    pages = {"Start", "Map", "What if", "Lens", "Words near words", "Temperature"}  # each fits a screen
+    pages = {
+        "Start",
+        "Map",
+        "What if",
+        "Sampling",
+        "Lens",
+        "Words near words",
+        "Temperature",
+        "Attribution",
+    }  # each fits a screen
     assert {sheet.title for sheet in book if not sheet.freeze_panes} == pages
     block = book["Block 0"]
     top = Rect.parse(book.defined_names["h.0.resid_pre"].attr_text.rpartition("!")[2]).top
@@ -116,7 +125,7 @@ def test_panes_are_frozen_and_rows_labelled(first: Path) -> None:
 @pytest.mark.parametrize("prompt", ["=1+1", "+x", "'quoted'", "TRUE", "1E5", "@a", "_x0041_"])
 def test_a_prompt_is_text_whatever_it_looks_like(prompt: str, tmp_path: Path, tiny: Checkpoint) -> None:
     path = tmp_path / "book.xlsx"
-    gpt2xl.build(prompt, path)
+    gpt2xl.build(prompt, path, max_tokens=8, max_chars=8)
     cell = openpyxl.load_workbook(path)["Start"]["C4"]
     assert cell.data_type == "s"
     assert cell.number_format == "@"

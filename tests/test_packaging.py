@@ -250,7 +250,7 @@ def test_public_parameters() -> None:
     kinds = {parameter.kind for parameter in list(inspect.signature(gpt2xl.build).parameters.values())[2:]}
     assert kinds == {inspect.Parameter.KEYWORD_ONLY}
     assert list(inspect.signature(gpt2xl.check).parameters) == [
-        "path", "model", "prompts", "engine", "reference", "tolerance",
+        "path", "model", "prompts", "engine", "reference", "tolerance", "timeout",
     ]  # fmt: skip
     assert list(inspect.signature(gpt2xl.Workbook.open).parameters) == ["path", "characters"]
 

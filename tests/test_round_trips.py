@@ -35,7 +35,7 @@ PROMPT = " =1+ <&"
 OTHER = "12 TRUE"
 EARLIEST = (1980, 1, 1, 0, 0, 0)
 # Of a model with one block of two heads: embed, 19 in the block, ln_f, logits, probs.
-STEPS = 23
+STEPS = 32
 
 Way = Callable[[Path, Path], Path]
 

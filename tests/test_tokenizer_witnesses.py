@@ -66,7 +66,7 @@ def tokenizer_book(folder: Path, vocabulary: Path) -> Path:
     ).save_pretrained(model)
     for name in ("vocab.json", "merges.txt"):
         shutil.copy(vocabulary / name, model)
-    gpt2xl.build("a", folder / "book.xlsx", model=model, max_tokens=4 * LONGEST, max_chars=LONGEST)
+    gpt2xl.build("a", folder / "book.xlsx", model=model, max_tokens=4 * LONGEST, max_chars=LONGEST, plain=True)
     return folder / "book.xlsx"
 
 

@@ -129,6 +129,7 @@ def test_gnumeric_from_wrong_values(first: Path, wrong: Path, tmp_path: Path) ->
     assert found == []
 
 
+@pytest.mark.slow
 def test_saved_again_by_libreoffice(office: LibreOffice, first: Path, tmp_path: Path) -> None:
     """Read again after LibreOffice saved it: shared strings, `t="str"`, other styles, other parts."""
     path = tmp_path / "again.xlsx"

@@ -196,7 +196,7 @@ def test_formulas_of_ours(ours: Path) -> None:
     workbook = Workbook.open(ours)
     sheet, rect = workbook.book.resolve("h.0.attn.out")
     texts = [text for where, place, text in workbook.formulas() if where == sheet and place == rect]
-    assert texts == ["MMULT(h.0.attn.z,h.0.attn.c_proj.weight)+h.0.attn.c_proj.bias"]
+    assert texts == ["(MMULT(h.0.attn.z,h.0.attn.c_proj.weight)+h.0.attn.c_proj.bias)*'What if'!$C$17"]
 
 
 def test_saving_keeps_everything(ours: Path, tmp_path: Path) -> None:

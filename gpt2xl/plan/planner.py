@@ -43,7 +43,8 @@ def make_plan(
     `exercises` are the steps that a student fills in: their formulas are left out, or only marked where a `solution` is
     asked for. Sheets and entries with `only` are there where it is in `only`, those with "untied" where the
     configuration has an `lm_head.weight`, those with "full" with `checks` and those with "plain" without; those with
-    "corrupted" where there is a second prompt, which `only` says, and else those with "alone".
+    "undisturbed" where nothing is left to a student; those with "corrupted" where there is a second prompt, which
+    `only` says, and else those with "alone".
 
     Raises `TemplateError` for a template that does not fit the configuration, `LimitError` where a sheet would exceed
     Excel's rows or columns.
@@ -51,22 +52,25 @@ def make_plan(
     check_templates(document)
     compared = "corrupted" in only
     only = {*only, *([] if config.tied else ["untied"]), *(["exercise"] if exercises else [])}
-    only.update(_depth(checks is not None, compared))
+    only.update(_depth(checks is not None, compared, bool(exercises)))
     sheets = [sheet for sheet in document.sheets if sheet.only is None or sheet.only in only]
     if checks is None:
         sheets = [replace(sheet, charts=(), texts=()) for sheet in sheets if not sheet.surface]
     document = replace(document, sheets=tuple(sheets))
     if checks is not None:
-        runs = [COMPARED, CORRUPTED, PATCHED] if compared else [CLEAN]
+        runs = [COMPARED, CORRUPTED, PATCHED] if compared else [] if exercises else [CLEAN]
         document = with_runs(document, runs, config.activation_function)
     return _Planner(document, config, sizes, checks or {}, exercises, solution, only).plan()
 
 
-def _depth(full: bool, compared: bool) -> tuple[str, ...]:
-    """What entries call a workbook with or without what the model computes without, and with or without two prompts."""
+def _depth(full: bool, compared: bool, exercise: bool) -> tuple[str, ...]:
+    """What entries call a workbook with or without what the model computes without, and with or without two prompts.
+
+    A student copy has no undisturbed run, whose formulas would be the answers.
+    """
     if not full:
         return ("plain",)
-    return ("full", "corrupted" if compared else "alone")
+    return ("full", *(() if exercise else ("undisturbed",)), "corrupted" if compared else "alone")
 
 
 @dataclass

@@ -153,7 +153,10 @@ _ROLES = {"input": "input", "table": "parameter", "parameter": "parameter"}
 _CHOICES = {
     "layout": ("form", "columns", "blocks"),
     "group": ("front", "model", "guide", "tables", "weights", "runs"),
-    "only": ("untied", "exercise", "vocab", "digits", "loss", "generated", "full", "plain", "alone", "corrupted"),
+    "only": (
+        *("untied", "exercise", "vocab", "digits", "loss", "generated"),
+        *("full", "plain", "undisturbed", "alone", "corrupted"),
+    ),
     "per": ("block", "head", "check", "exercise", "halving", "new", "later"),
     "numbers": ("decimal", "integer"),
     "role": ("activation", "intermediate", "output"),
