@@ -31,7 +31,7 @@ SAMPLING = {"temperature": 1.5, "top_k": 200, "top_p": 0.9, "random": [[0.1], [0
 def tiny_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five tokens of the embedded model."""
     path = tmp_path_factory.mktemp("generated") / "tiny.xlsx"
-    gpt2xl.build("Anna lost her hat. She", path, generate=5, plain=True)
+    gpt2xl.build("Anna lost her hat. She", path, generate=5, max_tokens=9, max_chars=24, plain=True)
     return path
 
 
@@ -220,7 +220,7 @@ def test_check_prints_what_is_generated(other: Path) -> None:
     [
         (["--generate", "0"], "--generate is 0; it goes from 1 to 128"),
         (["--generate", "129"], "--generate is 129; it goes from 1 to 128"),
-        (["--generate", "2", "--exercise"], "leave out --generate"),
+        (["--generate", "2", "--exercise"], "--generate would show a student the answers"),
     ],
 )
 def test_what_cannot_be_built(options: list[str], sentence: str, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         path = folder / f"{name}.xlsx"
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(convert, "MANY_PARAMETERS", 1000)
-            gpt2xl.build(prompt, path, **options)
+            gpt2xl.build(prompt, path, **{"max_tokens": 8, "max_chars": 24} | options)
         return path
 
     return build_large

@@ -18,6 +18,7 @@ from gpt2xl.model.checkpoint import Checkpoint
 from gpt2xl.model.reduced import reduced
 
 PROMPT = "The cat sat on the"
+SIZES = ("--max-tokens", 8, "--max-chars", 24, "--quiet")
 
 
 def invoke(*arguments: object) -> Result:
@@ -36,7 +37,7 @@ def checked(path: Path, *options: object) -> dict[str, Any]:
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first 300 tokens."""
     path = tmp_path_factory.mktemp("few") / "few.xlsx"
-    assert invoke("build", PROMPT, "-o", path, "--vocab", 300, "--quiet").exit_code == 0
+    assert invoke("build", PROMPT, "-o", path, "--vocab", 300, *SIZES).exit_code == 0
     return path
 
 
@@ -44,7 +45,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three digits of every parameter."""
     path = tmp_path_factory.mktemp("short") / "short.xlsx"
-    assert invoke("build", PROMPT, "-o", path, "--digits", 3, "--quiet").exit_code == 0
+    assert invoke("build", PROMPT, "-o", path, "--digits", 3, *SIZES).exit_code == 0
     return path
 
 
