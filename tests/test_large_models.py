@@ -38,7 +38,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         path = folder / f"{name}.xlsx"
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(convert, "MANY_PARAMETERS", 1000)
-            gpt2xl.build(prompt, path, **{"max_tokens": 8, "max_chars": 24} | options)
+            gpt2xl.build(prompt, path, **{"max_tokens": 16, "max_chars": 40} | options)
         return path
 
     return build_large
@@ -100,7 +100,7 @@ def test_recalculation_gives_what_is_stored(large: Path, with_references: Path) 
             assert now.dtype == stored.dtype, ref
             assert (now == stored).all(), ref
             compared += rect.size
-        assert compared > 200_000
+        assert compared > 100_000
 
 
 def test_the_answer_is_that_of_the_exact_parameters(large: Path, first: Path) -> None:

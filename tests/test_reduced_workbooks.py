@@ -18,7 +18,7 @@ from gpt2xl.model.checkpoint import Checkpoint
 from gpt2xl.model.reduced import reduced
 
 PROMPT = "The cat sat on the"
-SIZES = ("--max-tokens", 8, "--max-chars", 24, "--quiet")
+SIZES = ("--max-tokens", 16, "--max-chars", 40, "--quiet")
 
 
 def invoke(*arguments: object) -> Result:
