@@ -16,7 +16,7 @@ import click
 import numpy as np
 
 from gpt2xl import __version__
-from gpt2xl.errors import ExerciseError, Gpt2xlError
+from gpt2xl.errors import ExerciseError, Gpt2xlError, printable
 from gpt2xl.stopping import leave, stopping_in_order
 
 if TYPE_CHECKING:
@@ -311,7 +311,6 @@ def audit(book: Path, tolerance: float, as_json: bool) -> None:
 def info(book: Path, as_json: bool) -> None:
     """Say what a workbook holds."""
     from gpt2xl.answer import describe
-    from gpt2xl.shown import printable
     from gpt2xl.workbook import Workbook
 
     facts = describe(Workbook.open(book))

@@ -30,7 +30,7 @@ _LONGEST = 1000
 class Gpt2xlError(Exception):
     """The base of all errors that a user can put right. Its text is one sentence that names the way out.
 
-    What a file put into it is cut short, and shown without control characters and halves of surrogate pairs.
+    What a file put into it is cut short, and its control characters and halves of surrogate pairs are shown as escapes.
     """
 
     def __init__(self, *arguments: object) -> None:
@@ -38,12 +38,15 @@ class Gpt2xlError(Exception):
 
 
 def _shown(text: str) -> str:
-    if len(text) > _LONGEST:
-        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+    text = printable(text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+
+
+def printable(text: str) -> str:
+    """A text without what a terminal obeys or cannot show: control characters and halves of surrogate pairs."""
     if text.isascii() and text.isprintable():
         return text
-    plain = (letter if category(letter) not in ("Cc", "Cs") else " " for letter in text)
-    return "".join(plain)
+    return "".join(letter if category(letter) not in ("Cc", "Cs") else ascii(letter)[1:-1] for letter in text)
 
 
 class ModelError(Gpt2xlError):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpt2xl.errors import WorkbookError
+from gpt2xl.model.attribution import token_of
 from gpt2xl.model.checkpoint import Checkpoint
 from gpt2xl.model.generation import Sampling
 from gpt2xl.model.interventions import Interventions, Patch
@@ -147,10 +148,8 @@ def _matrix(workbook: Workbook, name: str) -> Floats:
 
 
 def _token(checkpoint: Checkpoint, word: str) -> int:
-    """The token of a word with a space before it, else as it is: of several with that text the first."""
-    vocabulary = checkpoint.vocabulary
-    texts = [vocabulary.text(index) for index in range(min(vocabulary.size, checkpoint.config.vocab_size))]
-    for text in (f" {word}", word):
-        if text in texts:
-            return texts.index(text)
-    raise WorkbookError(f"the word {word!r} of steer.words is no single token; take another one")
+    """The token of a word of the steering direction."""
+    token = token_of(checkpoint.vocabulary, checkpoint.config.vocab_size, word)
+    if token is None:
+        raise WorkbookError(f"the word {word!r} of steer.words is no single token; take another one")
+    return token

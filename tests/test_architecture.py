@@ -24,7 +24,7 @@ ALLOWED = {
     "lessons": {"model", "plan", "tables"},
     "workbook": {"errors", "a1", "formula", "xlsx"},
     "audit": {"errors", "a1", "formula", "shown", "workbook"},
-    "shown": {"formula"},
+    "shown": {"errors", "formula"},
     "explain": {"a1", "formula", "shown", "workbook"},
     "inputs": {"a1", "errors", "workbook"},
     "answer": {"errors", "formula", "workbook"},

@@ -354,7 +354,7 @@ def test_a_workbook_of_someone_else(command: str, tmp_path: Path) -> None:
         (["--get", "Start!A1:XFD1048576"], "too large to compute with"),
         (["--get", "1+1"], "1+1"),
         (["--get", ""], "is no cell, range or defined name"),
-        (["--get", "a\nb\x1b[31m"], "`a b [31m`"),
+        (["--get", "a\nb\x1b[31m"], r"`a\nb\x1b[31m`"),
         (["--explain", "no.such.name"], "no cell, range or defined name `no.such.name`"),
         (["--set", "no.such.name=1"], "no cell, range or defined name `no.such.name`"),
         (["--set", "prompt"], "--set 'prompt' is not of the form NAME=VALUE"),
