@@ -6,11 +6,13 @@ import math
 import os
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from gpt2xl import __version__, lessons, tables
 from gpt2xl.a1 import MAX_CELL_TEXT, MAX_COLUMNS, Rect
@@ -179,7 +181,9 @@ def build(
     )
 
     def compute() -> None:
-        book.recalculate()
+        # What packs the parameters meanwhile needs all cores: threads of BLAS would wait for each other, busily.
+        with threadpool_limits(1, "blas") if large else nullcontext():
+            book.recalculate()
         for numbers in parameters.values():
             if isinstance(numbers, Parameter):
                 numbers.doubles.forget()

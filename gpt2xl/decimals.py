@@ -75,7 +75,10 @@ class Doubles:
 
         def fill(begin: int, end: int) -> None:
             values = self._values[first + begin : first + end][:, columns]
-            doubles[begin:end] = values if values.dtype == np.float64 else as_written(values)
+            if values.dtype == np.float64:
+                doubles[begin:end] = values
+            else:
+                _as_written(np.ascontiguousarray(values).reshape(-1), doubles[begin:end].reshape(-1))
 
         step = max(1, _A_THREADS_SHARE // self.shape[1])
         begins = range(0, len(doubles), step)
@@ -89,11 +92,14 @@ class Doubles:
 
 def as_written(values: NDArray[np.float32]) -> NDArray[np.float64]:
     """float32 of any shape -> the doubles of their shortest decimals."""
-    flat = np.ascontiguousarray(values).reshape(-1)
-    doubles = np.empty(flat.size)
-    for start in range(0, flat.size, _AT_A_TIME):
-        _read_back(flat[start : start + _AT_A_TIME], doubles[start : start + _AT_A_TIME])
-    return doubles.reshape(values.shape)
+    doubles = np.empty(values.shape)
+    _as_written(np.ascontiguousarray(values).reshape(-1), doubles.reshape(-1))
+    return doubles
+
+
+def _as_written(numbers: NDArray[np.float32], doubles: NDArray[np.float64]) -> None:
+    for start in range(0, numbers.size, _AT_A_TIME):
+        _read_back(numbers[start : start + _AT_A_TIME], doubles[start : start + _AT_A_TIME])
 
 
 def _read_back(numbers: NDArray[np.float32], doubles: NDArray[np.float64]) -> None:

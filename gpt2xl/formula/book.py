@@ -183,7 +183,8 @@ class Book:
         """The values of a rectangle, recalculated where they are stale, and no more than needed."""
         grid = self.sheet(sheet_name)
         graph = self.graph()
-        self._run(graph, graph.needed(graph.writing(grid.name, rect)))
+        if stale := graph.needed(graph.writing(grid.name, rect)):
+            self._run(graph, stale)
         return grid.take(rect)
 
     def set(self, sheet_name: str, rect: Rect, values: object) -> None:

@@ -51,6 +51,7 @@ class Grid:
         self.num: Floats = np.zeros((0, 0))
         self.kind: Bytes = np.zeros((0, 0), np.uint8)
         self._held: list[tuple[Rect, Held]] = []
+        self._cells_held = 0
         self._sides: NDArray[np.int64] | None = None  # of all held rectangles: tops, lefts, bottoms, rights
         self._filled = 0
         self._tiles: dict[tuple[int, int], tuple[Floats, Bytes]] | None = None
@@ -62,7 +63,7 @@ class Grid:
     @property
     def cells(self) -> int:
         """How many cells were ever filled."""
-        return self._filled + sum(place.size for place, _ in self._held)
+        return self._filled + self._cells_held
 
     def put(self, rect: Rect, values: object) -> None:
         """Store values without recalculation: one value for every cell, or as many as the rectangle has."""
@@ -91,6 +92,7 @@ class Grid:
     def hold(self, rect: Rect, numbers: Held) -> None:
         """Let `numbers` stay where they are: read when a formula wants them, copied into the block by a write only."""
         self._held.append((rect, numbers))
+        self._cells_held += rect.size
         self._sides = None
         self.used_rows = max(self.used_rows, rect.bottom)
         self.used_columns = max(self.used_columns, rect.right)
@@ -202,6 +204,7 @@ class Grid:
         """Store numbers and kinds; both broadcast to the rectangle."""
         for place, numbers in self._holding(rect):
             self._held = [held for held in self._held if held[1] is not numbers]
+            self._cells_held -= place.size
             self._sides = None
             self.put(place, numbers[_inside(place, place)])
         self.writes += 1

@@ -19,6 +19,7 @@ class Names:
     def __init__(self) -> None:
         self._names: dict[tuple[str | None, str], tuple[str, str, str | None]] = {}
         self._tables: dict[str, Table] = {}
+        self._trees: dict[str, Node] = {}
 
     def __iter__(self) -> Iterator[tuple[str, str, str | None]]:
         """Every defined name: its spelling, what it refers to, its sheet or None."""
@@ -31,6 +32,7 @@ class Names:
     def add_table(self, table: Table) -> None:
         """A table, for structured references."""
         self._tables[table.name.lower()] = table
+        self._trees.clear()
 
     def name_tree(self, name: str, sheet: str) -> Node | None:
         """What a name means on a sheet: the sheet's own definition, else the book's.
@@ -38,11 +40,17 @@ class Names:
         Raises `FormulaSyntaxError` where the definition is no formula.
         """
         found = self._names.get((sheet.lower(), name.lower())) or self._names.get((None, name.lower()))
-        return None if found is None else placed(parse(found[1]), self._tables, None)
+        if found is None:
+            return None
+        tree = self._trees.get(found[1])
+        if tree is None:
+            tree = self._trees[found[1]] = placed(parse(found[1]), self._tables, None)
+        return tree
 
     def formula(self, text: str, row: int) -> Node:
         """The tree of a formula that stands in `row`, its tables as plain references; raises `FormulaSyntaxError`."""
-        return placed(parse(text), self._tables, row)
+        tree = parse(text)
+        return placed(tree, self._tables, row) if self._tables else tree
 
     def row_key(self, sheet: str, row: int) -> tuple[str, ...]:
         """What `#This Row` depends on besides the row: the tables that have the row among their data."""

@@ -10,6 +10,7 @@ it and what follows optional; `*` at the end repeats the last letter, `+` the la
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -57,6 +58,7 @@ class Signature:
         pairs = len(self.repeated) < 2 or (count - len(self.letters)) % 2 == 0
         return self.least <= count <= self.most and pairs
 
+    @cache  # noqa: B019 - there are as many signatures as functions
     def kinds(self, count: int) -> str:
         """One letter for each of `count` arguments."""
         endless = chain(self.letters, chain.from_iterable(repeat(self.repeated)) if self.repeated else ())

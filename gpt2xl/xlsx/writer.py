@@ -11,8 +11,9 @@ import re
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from itertools import chain
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO
 
 from openpyxl.writer.excel import ExcelWriter
@@ -26,12 +27,12 @@ from gpt2xl.xlsx.rows import sheet_data, used
 from gpt2xl.xlsx.text import utf16_length
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container, Iterable, Mapping
+    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 
     from openpyxl import Workbook
 
     from gpt2xl.xlsx.block import Block
-    from gpt2xl.xlsx.compress import Compression
+    from gpt2xl.xlsx.compress import Compression, Packed, Piece
 
 MAX_STYLES = 65_490
 MAX_HYPERLINKS = 65_530
@@ -80,8 +81,9 @@ def write_workbook(
     number of cells written since. A file appears under its name only when it is complete; what was written to a stream
     before a failure stays there.
 
-    The sheets `ahead` are written first, by a thread of their own, `meanwhile` runs: only then the blocks of the others
-    are asked for. `progress` is called from that thread too, but never from two at a time.
+    The sheets `ahead` are written first, by a thread of their own, while `meanwhile` runs: only then the blocks of the
+    others are asked for, and what is made of them waits, deflated, for its turn. `progress` is called from that thread
+    too, but never from two at a time.
 
     Raises `LimitError` for what Excel cannot hold, `OutputError` where the target cannot be written, `ValueError`
     for blocks that overlap, numbers that are none, or sheets that the shell lacks.
@@ -117,27 +119,43 @@ def _write_package(
         ThreadPoolExecutor(1, "ahead") as thread,
         closing(Packer(compression, helpers=plain > _MANY_CELLS)) as packer,
     ):
+        turn = Lock()
 
-        def write_sheet(name: str, blocks: list[Block]) -> None:
+        def report(cells: int) -> None:
+            with turn:
+                progress(cells)
+
+        def sheet(name: str, blocks: list[Block]) -> _Sheet:
             with_references = references if isinstance(references, bool) else titles[name] in references
-            _write_sheet(package, packer, name, parts.read(name), blocks, with_references, progress)
+            large = sum(block.rect.size for block in blocks) * _BYTES_A_CELL > zipfile.ZIP64_LIMIT
+            return _Sheet(name, large, packer.packed(_markup(name, parts.read(name), blocks, with_references, report)))
 
         def write_ahead(names: list[str]) -> None:
             for name in names:
-                write_sheet(name, first[titles[name]])
+                _write_sheet(package, sheet(name, first[titles[name]]))
 
         # First the content types, by which other programs tell the kind of file.
         package.write(entry(_CONTENT_TYPES), parts.read(_CONTENT_TYPES))
         now = [name for name in parts.namelist() if titles.get(name) in first]
         writing = thread.submit(write_ahead, now)
         meanwhile()
-        writing.result()
-        for name in parts.namelist():
-            if name in now or name == _CONTENT_TYPES:
+        waiting: list[_Sheet] = []
+        for name in titles:
+            if name in now:
                 continue
-            if name in titles:
-                write_sheet(name, list(sheets.get(titles[name], ())))
-            else:
+            made = sheet(name, list(sheets.get(titles[name], ())))
+            if not writing.done():
+                waiting.append(replace(made, packed=list(made.packed)))
+                continue
+            writing.result()
+            for earlier in (*waiting, made):
+                _write_sheet(package, earlier)
+            waiting.clear()
+        writing.result()
+        for made in waiting:
+            _write_sheet(package, made)
+        for name in parts.namelist():
+            if name not in titles and name != _CONTENT_TYPES:
                 package.write(entry(name), _of_ours(name, parts.read(name)))
 
 
@@ -162,15 +180,25 @@ class _Undated(zipfile.ZipFile):
         super().writestr(entry(name) if isinstance(name, str) else name, data)
 
 
-def _write_sheet(
-    package: Archive,
-    packer: Packer,
-    name: str,
-    shell_part: bytes,
-    blocks: list[Block],
-    references: bool,
-    progress: Callable[[int], None],
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """A sheet's part, which may pass 2 GiB if `large`, in pieces."""
+
+    name: str
+    large: bool
+    packed: Iterable[Packed]
+
+
+def _write_sheet(package: Archive, sheet: _Sheet) -> None:
+    with package.part(entry(sheet.name), large=sheet.large) as part:
+        for packed in sheet.packed:
+            part.add(packed)
+
+
+def _markup(
+    name: str, shell_part: bytes, blocks: list[Block], references: bool, progress: Callable[[int], None]
+) -> Iterator[Piece]:
+    """A sheet's part as openpyxl wrote it, with our cells."""
     found = _SHEET_DATA.search(shell_part)
     if not found:
         raise ValueError(f"openpyxl wrote {name} without sheetData")
@@ -178,11 +206,9 @@ def _write_sheet(
     before = shell_part[: found.start()]
     dimension = b'<dimension ref="%b"/>' % str(used(blocks) or "A1").encode()
     before = _DIMENSION.sub(dimension, before, count=1)
-    large = sum(block.rect.size for block in blocks) * _BYTES_A_CELL > zipfile.ZIP64_LIMIT
-    cells = sheet_data(blocks, references=references, row_attributes=row_attributes, progress=progress)
-    with package.part(entry(name), large=large) as part:
-        for packed in packer.packed(chain([before], cells, [shell_part[found.end() :]])):
-            part.add(packed)
+    yield before
+    yield from sheet_data(blocks, references=references, row_attributes=row_attributes, progress=progress)
+    yield shell_part[found.end() :]
 
 
 def _calculated(properties: re.Match[bytes]) -> bytes:
