@@ -10,14 +10,14 @@ raw bytes could mean something else (comments, CDATA, prefixes, other encodings)
 from __future__ import annotations
 
 import re
-import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import simdjson
 
 from gpt2xl.a1 import MAX_COLUMNS, column_letters, column_number
+from gpt2xl.xlsx.narrow import Cells, read_rows
+from gpt2xl.xlsx.numbers import parsed_numbers
 from gpt2xl.xlsx.xml import MAIN
 
 if TYPE_CHECKING:
@@ -40,11 +40,10 @@ _BAR = ord("|")
 _ONLY_EXPAT = ((b"!", b"<!"), (b"?", b"<?"), (b"x", b"xmlns"))
 _MAIN = re.compile(rb"""(?:^|\s)xmlns\s*=\s*["'](?:%b|%b)["']""" % tuple(re.escape(name.encode()) for name in MAIN))
 _RUN_WORTH_IT = 256  # bytes
+_NARROW = 8192  # bytes of a row
 _RUNS_A_ROW = 16
 _LABELS = 4
 _LONGEST_ROW = 8 << 20
-
-_PARSER = threading.local()
 
 
 class RowState(Protocol):
@@ -54,6 +53,9 @@ class RowState(Protocol):
     row: int
     column: int  # of the cell that was read last
 
+    @property
+    def between_rows(self) -> bool: ...
+    def put_cells(self, cells: Cells) -> None: ...
     def put_columns(self, columns: Array | int, numbers: Array, shared: str | None) -> None: ...
 
 
@@ -108,10 +110,26 @@ class DenseFeeder:
         fed = scan = 0
         while (begin := data.find(b"<row", scan, end)) >= 0:
             row_end = _end_of_row(data, begin, end)
+            if row_end - begin < _NARROW and (taken := self._narrow_rows(data, fed, begin, end)):
+                fed = scan = taken
+                continue
             if row_end - begin >= _RUN_WORTH_IT:
                 fed = self._row(data, fed, begin, row_end)
             scan = row_end + len(b"</row>")
         self._parser.Parse(data[fed:end], False)
+
+    def _narrow_rows(self, data: bytes, fed: int, begin: int, end: int) -> int | None:
+        """Take rows of few cells, from the one that begins at `begin`; returns where they end, None without any."""
+        found = read_rows(data, begin, end)
+        if found is None:
+            return None
+        self._parser.Parse(data[fed:begin], False)
+        cells, rows_end = found
+        if self._state.between_rows:
+            self._state.put_cells(cells)
+        else:  # inside of an element of another kind
+            self._parser.Parse(data[begin:rows_end], False)
+        return rows_end
 
     def _row(self, data: bytes, fed: int, begin: int, row_end: int) -> int:
         """Take the runs of the row between `begin` and `row_end`; returns up to where `data` is done with."""
@@ -204,7 +222,7 @@ def read_run(run: bytes, row: int, column: int) -> tuple[Array | int, Array] | N
     numbers = run[first.end() : -len(_END)].replace(separator, b",")
     if b"<" in numbers:  # more than one style, most likely
         numbers = _STYLE.sub(b"", run[first.end() : -len(_END)]).replace(_END + b"<c" + middle, b",")
-    values = _values(numbers)
+    values = parsed_numbers(numbers)
     if values is None and letters:
         return _with_references(run, row, column, b"", middle)
     if values is None or column + len(values) - 1 > MAX_COLUMNS:
@@ -225,7 +243,7 @@ def _with_references(
     if names != expected and b"E" in names:  # E may stand for a column or for "times ten to the power of"
         joined = _EXPONENT.sub(rb"\1e", joined)
         names = joined.translate(None, _NO_NAME)
-    values = _values(joined.translate(None, _LETTERS + b"|"))
+    values = parsed_numbers(joined.translate(None, _LETTERS + b"|"))
     if values is None or len(values) != count:
         return None
     raw = np.frombuffer(joined, dtype=np.uint8)
@@ -249,26 +267,3 @@ def _joined(run: bytes, row: int, rest: bytes) -> bytes:
 def _names(column: int, count: int) -> bytes:
     """`B|,C|,D|`."""
     return b",".join(column_letters(each).encode() + b"|" for each in range(column, column + count))
-
-
-def _parser() -> simdjson.Parser:
-    """One parser a thread: it keeps its memory from one row to the next."""
-    if not hasattr(_PARSER, "parser"):
-        _PARSER.parser = simdjson.Parser()
-    parser: simdjson.Parser = _PARSER.parser
-    return parser
-
-
-def _values(numbers: bytes) -> Array | None:
-    """Decimal numbers between commas as float64; None where one is no JSON number or is -0, which JSON's 0 is not."""
-    if b"[" in numbers or b"{" in numbers:  # the parser would read what is nested, too
-        return None
-    try:
-        parsed = _parser().parse(b"[" + numbers + b"]")
-        assert isinstance(parsed, simdjson.Array)
-        values: Array = np.frombuffer(parsed.as_buffer(of_type="d"))
-    except (ValueError, TypeError, RuntimeError):  # what simdjson raises for bad, odd and huge numbers
-        return None
-    if np.count_nonzero(values) < len(values) and (b"-0," in numbers or numbers.endswith(b"-0")):
-        return None
-    return values

@@ -1,15 +1,19 @@
-"""Arrays of numbers to decimal text, in C: shortest text that reads back as the same float64 or float32."""
+"""Arrays of numbers to decimal text and back, in C: shortest text that reads back as the same float64 or float32."""
 
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import orjson
+import simdjson
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+_PARSER = threading.local()
 
 
 class Rows(Protocol):
@@ -80,3 +84,26 @@ class NumberRows:
         for opening, row in zip(self.opens, decimals.split(b"],["), strict=True):
             parts += (opening, row.replace(b",", self.separator), self.close)
         return b"".join(parts)
+
+
+def _parser() -> simdjson.Parser:
+    """One parser a thread: it keeps its memory from one row to the next."""
+    if not hasattr(_PARSER, "parser"):
+        _PARSER.parser = simdjson.Parser()
+    parser: simdjson.Parser = _PARSER.parser
+    return parser
+
+
+def parsed_numbers(numbers: bytes) -> Array | None:
+    """Decimal numbers between commas as float64; None where one is no JSON number or is -0, which JSON's 0 is not."""
+    if b"[" in numbers or b"{" in numbers:  # the parser would read what is nested, too
+        return None
+    try:
+        parsed = _parser().parse(b"[" + numbers + b"]")
+        assert isinstance(parsed, simdjson.Array)
+        values: Array = np.frombuffer(parsed.as_buffer(of_type="d"))
+    except (ValueError, TypeError, RuntimeError):  # what simdjson raises for bad, odd and huge numbers
+        return None
+    if np.count_nonzero(values) < len(values) and (b"-0," in numbers or numbers.endswith(b"-0")):
+        return None
+    return values

@@ -21,6 +21,7 @@ from gpt2xl.xlsx.xml import MAIN, sheet_parser, whole_number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from gpt2xl.xlsx.narrow import Cells
     from gpt2xl.xlsx.numbers import Array
 
 _ERROR_NUMBERS = {text: float(index) for index, text in enumerate(ERROR_TEXTS)}
@@ -98,6 +99,24 @@ class _Sheet:
             self.column = column + end - begin - 1
             if shared is not None:
                 self._shared_cells.setdefault(shared, []).append((self.row, column, self.column))
+
+    @property
+    def between_rows(self) -> bool:
+        """Directly in sheetData."""
+        inside = self._parser.StartElementHandler == self._start
+        return inside and not self._row_open and not self._depth and not self._collecting
+
+    def put_cells(self, cells: Cells) -> None:
+        """Whole rows of few cells."""
+        if cells.numbers is not None:
+            self._store.put_numbers(cells.rows, cells.columns, cells.numbers)
+        for index, row, first, last in cells.shared:
+            self._shared_cells.setdefault(index, []).append((row, first, last))
+        for row, column, text in cells.formulas:
+            self._formulas.append(FormulaCell(Rect(row, column, row, column), text, "cell", (row, column)))
+        for self.row, self.column, kind, value in cells.others:
+            self._put(kind, value)
+        self.row = cells.last_row
 
     # Handlers: the root, then what stands around sheetData, then rows and cells.
 
@@ -205,9 +224,11 @@ class _Sheet:
     def _end_cell(self) -> None:
         if self._formula is not None:
             self._end_formula(self._formula)
-        value, kind_text = self._value, self._type
-        if value is None:
-            return
+        if self._value is not None:
+            self._put(self._type, self._value)
+
+    def _put(self, kind_text: str, value: str) -> None:
+        """The value of the present cell, by its attribute t."""
         if kind_text == "n":
             if value.strip():
                 self._store.put(self.row, self.column, NUMBER, self._number(value))

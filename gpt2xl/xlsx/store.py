@@ -13,7 +13,7 @@ from gpt2xl.a1 import BLANK, NUMBER, TEXT, Rect
 from gpt2xl.xlsx.numbers import Array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # A sheet with no more places between its first and last cells than this is one array. A larger one is made of slabs
 # (rectangles of at least so many plain numbers) and, for the rest, of bands of rows.
@@ -165,6 +165,13 @@ class CellStore:
     def put_text(self, row: int, column: int, text: str) -> None:
         self.put(row, column, TEXT, 0.0)
         self._text[row, column] = text
+
+    def put_numbers(self, rows: Sequence[int], columns: Sequence[int], numbers: Array) -> None:
+        """Numbers each in a cell of its own."""
+        self._rows.extend(rows)
+        self._columns.extend(columns)
+        self._kinds.frombytes(bytes([NUMBER]) * len(rows))
+        self._numbers.frombytes(numbers.tobytes())
 
     def put_run(self, row: int, column: int, numbers: Array) -> None:
         """Numbers side by side, the first at (`row`, `column`)."""
