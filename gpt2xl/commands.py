@@ -97,7 +97,7 @@ def main() -> None:
     show_default=True,
     help="Time against size of the file.",
 )
-@click.option("--refs", is_flag=True, help="Write cell references on the parameter sheets of large models too.")
+@click.option("--refs", is_flag=True, help="Write the cell references of large models too, which some programs need.")
 @click.option("--loss", is_flag=True, help="The surprise of every token of the prompt, and its perplexity.")
 @click.option("--exercise", is_flag=True, help="Leave steps blank for a student, and mark the answers.")
 @click.option("--blank", metavar="STEPS", help="Which steps, for instance ln_1,attn.pattern; * stands for anything.")

@@ -38,7 +38,7 @@ LEAST_CHARS = 80
 # A round of merging a byte, a column a byte: what Excel's columns leave for characters of four bytes.
 MOST_CHARS = (MAX_COLUMNS - 32) // 4
 # Beyond so many parameters size decides: they are written as the shortest decimals of float32, which read as doubles
-# differ in the ninth digit, and their cells leave out their references (`--refs` writes them). Up to here every
+# differ in the ninth digit, and no cell carries its reference that need not (`--refs` writes all). Up to here every
 # parameter is written as the exact double.
 MANY_PARAMETERS = 20_000_000
 _WASTE = 4
@@ -101,10 +101,10 @@ def build(
 
     `max_tokens` and `max_chars` say what later prompts may have; by default 16 tokens and 80 characters, or as many
     as `prompt` has. `generate` is how many tokens follow the prompt, each but the first with a row of its own in every
-    step. `vocab` keeps only the first so many tokens, `digits` rounds every parameter to so many
-    significant digits; the workbook says both. `refs` writes cell references on the parameter sheets of large models
-    too. `loss` adds the surprise of every token of the prompt. `announce` is called once, before the work begins, with
-    what will come of it; `progress` is called while the file is written, with the number of cells written since.
+    step. `vocab` keeps only the first so many tokens, `digits` rounds every parameter to so many significant digits;
+    the workbook says both. `refs` writes the cell references of large models too. `loss` adds the surprise of every
+    token of the prompt. `announce` is called once, before the work begins, with what will come of it; `progress` is
+    called while the file is written, with the number of cells written since.
 
     `exercise` leaves steps blank for a student to fill in, `blank` says which, and `solution` is the key to the same
     copy. `plain` leaves out everything that the model computes without. `corrupted` is a second prompt, on which the
@@ -193,7 +193,7 @@ def build(
         target,
         shell,
         cells,
-        references=cells.keys() - (set() if refs else set(large)),
+        references=exact or refs,
         compression=compression,
         progress=progress,
         ahead=[name for name in large if cells[name].constant],

@@ -27,6 +27,7 @@ class Rates:
     reference: float  # a parameter that carries its reference, in addition
     whole: float  # a formula whose value is a whole number: the tokenizer's
     other: float  # any other formula with its value, a constant, a text, an index
+    bare: float = 0.55  # the part of the last two that is left where cells carry no references
 
 
 RATES: dict[Compression, Rates] = {
@@ -58,7 +59,7 @@ class Outlook:
 
 
 def foresee(plan: Plan, compression: Compression, digits: float, *, references: bool) -> Outlook:
-    """What comes of `plan` with parameters of so many significant digits, with or without their references."""
+    """What comes of `plan` with parameters of so many significant digits, with or without cell references."""
     items = [item for sheet in plan.sheets for item in sheet.items]
     labels = [label for sheet in plan.sheets for label in sheet.labels]
     parameters = sum(item.rect.size for item in items if item.kind == "parameter")
@@ -70,9 +71,10 @@ def foresee(plan: Plan, compression: Compression, digits: float, *, references: 
     whole = sum(formula.rect.size for item in items if item.style == "integer" for formula in item.formulas)
     rates = RATES[compression]
     each = digits * rates.digit + rates.markup + references * rates.reference
+    besides = (whole * rates.whole + (others - whole) * rates.other) * (1.0 if references else rates.bare)
     return Outlook(
         cells=parameters + others,
         formulas=formulas,
-        size=round(parameters * each + whole * rates.whole + (others - whole) * rates.other),
+        size=round(parameters * each + besides),
         columns=max(item.rect.right for item in items),
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from gpt2xl.a1 import MAX_ROWS, column_number
+from gpt2xl.a1 import MAX_COLUMNS, MAX_ROWS, column_number
 from gpt2xl.errors import WorkbookError
 from gpt2xl.xlsx.numbers import parsed_numbers
 
@@ -26,7 +26,7 @@ _MOST_CELLS = 40
 _TEXT = rb"[^<&\x00-\x1f]*+"
 _PRESERVE = rb'(?: xml:space="preserve")?+'
 _CELL = (
-    rb'<c r="[A-Z]{1,3}+[1-9][0-9]{0,6}+"(?: s="[0-9]++")?+'
+    rb'<c(?: r="[A-Z]{1,3}+[1-9][0-9]{0,6}+")?+(?: s="[0-9]++")?+'
     rb'(?:/>|(?: t="[A-Za-z]++")?+>(?:<f t="shared" si="[0-9]{1,9}+"/>|<f(?: aca="false")?+>[^<&\x00-\x1f]++</f>)?+'
     rb"(?:<v%b>%b</v>|<is><t%b>%b</t></is>)</c>)" % (_PRESERVE, _TEXT, _PRESERVE, _TEXT)
 )
@@ -34,7 +34,7 @@ _ROW = rb'<row r="[1-9][0-9]{0,6}+"(?: [A-Za-z:0-9]++="[^"<>&]*+")*+>(?:%b){0,%d
 _ROWS = re.compile(rb"(?:%b)++" % _ROW)
 # Of such rows: a row's number, or a cell's column, row, type, shared formula, formula and value.
 _PARTS = re.compile(
-    rb'<row r="([0-9]+)"|<c r="([A-Z]+)([0-9]+)"(?: s="[0-9]+")?'
+    rb'<row r="([0-9]+)"|<c(?: r="([A-Z]+)([0-9]+)")?(?: s="[0-9]+")?'
     rb'(?:/>|(?: t="([A-Za-z]+)")?>(?:<f t="shared" si="([0-9]+)"/>|<f[^<>]*>([^<]+)</f>)?<(?:v|is><t)[^<>]*>([^<]*)<)'
 )
 
@@ -75,9 +75,14 @@ def _cells(markup: bytes) -> Cells | None:
             if row > MAX_ROWS:
                 return None
             continue
-        if in_row != here:
-            return None
-        column = _column(letters)
+        if letters:
+            if in_row != here:
+                return None
+            column = _column(letters)
+        else:
+            column += 1
+            if column > MAX_COLUMNS:
+                return None
         if index:
             if run[0] == index and run[1] == row and run[3] == column - 1:
                 run = (index, row, run[2], column)
