@@ -1,7 +1,8 @@
-"""What several tests share: the embedded model, its workbook built once, checkpoints of other sizes."""
+"""What several tests share: the embedded model, its workbooks built once, checkpoints of other sizes."""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -9,9 +10,11 @@ import signal
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sharing import Lent, made_once
 
 import gpt2xl
 from gpt2xl.model.checkpoint import Checkpoint, load_checkpoint
@@ -23,6 +26,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 PROMPT = "The cat sat on the"
 
 
+def pytest_collection_finish() -> None:
+    """Half of a build's time here would go into looking for garbage among all that the tests have imported."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+
+
 @pytest.fixture(scope="session")
 def tiny() -> Checkpoint:
     """The embedded model."""
@@ -32,6 +42,36 @@ def tiny() -> Checkpoint:
 @pytest.fixture(scope="session")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workbook of the README's first command. Tests that change it work on a copy."""
-    path = tmp_path_factory.mktemp("first") / "first.xlsx"
-    gpt2xl.build(PROMPT, path)
-    return path
+    return made_once(tmp_path_factory, "first.xlsx", lambda path: gpt2xl.build(PROMPT, path))
+
+
+@pytest.fixture(scope="session")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded model in a workbook for six tokens, which is quicker in everything. It too is copied to change."""
+    return made_once(
+        tmp_path_factory, "short.xlsx", lambda path: gpt2xl.build("The cat sat", path, max_tokens=6, max_chars=16)
+    )
+
+
+@pytest.fixture(scope="session")
+def opened_first(first: Path) -> Lent:
+    return Lent.open(first)
+
+
+@pytest.fixture
+def first_book(opened_first: Lent) -> Iterator[gpt2xl.Workbook]:
+    """`first`, open, as it is in its file."""
+    yield opened_first
+    opened_first.take_back()
+
+
+@pytest.fixture(scope="session")
+def opened_short(short: Path) -> Lent:
+    return Lent.open(short)
+
+
+@pytest.fixture
+def short_book(opened_short: Lent) -> Iterator[gpt2xl.Workbook]:
+    """`short`, open, as it is in its file."""
+    yield opened_short
+    opened_short.take_back()
