@@ -59,7 +59,7 @@ def opened_first(first: Path) -> Lent:
 
 
 @pytest.fixture
-def first_book(opened_first: Lent) -> Iterator[gpt2xl.Workbook]:
+def wb(opened_first: Lent) -> Iterator[gpt2xl.Workbook]:
     """`first`, open, as it is in its file."""
     yield opened_first
     opened_first.take_back()
@@ -71,7 +71,7 @@ def opened_short(short: Path) -> Lent:
 
 
 @pytest.fixture
-def short_book(opened_short: Lent) -> Iterator[gpt2xl.Workbook]:
+def short_wb(opened_short: Lent) -> Iterator[gpt2xl.Workbook]:
     """`short`, open, as it is in its file."""
     yield opened_short
     opened_short.take_back()

@@ -94,23 +94,20 @@ def agrees(wb: gpt2xl.Workbook, model: Model, folder: Path, token: int | None = 
 
 
 @pytest.mark.parametrize("prompt", ["The cat sat on the", "Tom lost his hat. Tom", "a"])
-def test_the_embedded_model(prompt: str, first: Path, tiny_model: Model) -> None:
-    wb = gpt2xl.Workbook.open(first)
+def test_the_embedded_model(prompt: str, wb: gpt2xl.Workbook, tiny_model: Model) -> None:
     wb["prompt"] = prompt
     agrees(wb, tiny_model, TINY)
 
 
-def test_shapes(first: Path) -> None:
-    wb = gpt2xl.Workbook.open(first)
+def test_shapes(wb: gpt2xl.Workbook) -> None:
     shapes = {"heads": (2, 4), "attn_bias": (2, 1), "mlp": (2, 1), "attn": (2, 1)}
     assert {name: wb[f"attribution.{name}"].shape for name in shapes} == shapes
     assert {type(wb[f"attribution.{name}"]) for name in ("embed", "pos_embed", "ln_f_bias", "sum", "logit")} == {float}
 
 
-def test_a_word_is_looked_for_with_a_space_then_as_it_is(first: Path, tiny_model: Model) -> None:
+def test_a_word_is_looked_for_with_a_space_then_as_it_is(wb: gpt2xl.Workbook, tiny_model: Model) -> None:
     vocabulary = load_checkpoint("tiny").vocabulary
     by_text = {vocabulary.text(token): token for token in reversed(range(vocabulary.size))}
-    wb = gpt2xl.Workbook.open(first)
     assert " The" in by_text
     for typed, text in (("rug", " rug"), (" rug", " rug"), ("The", " The"), ("ather", "ather")):
         wb["attribution.token"] = typed
@@ -121,8 +118,7 @@ def test_a_word_is_looked_for_with_a_space_then_as_it_is(first: Path, tiny_model
     assert wb["attribution.says"] == "« mat», the model's own answer"
 
 
-def test_a_word_that_is_no_token_is_said(first: Path) -> None:
-    wb = gpt2xl.Workbook.open(first)
+def test_a_word_that_is_no_token_is_said(wb: gpt2xl.Workbook) -> None:
     wb["attribution.token"] = "xylophone"
     assert wb["attribution.says"] == "No single token is that word: type another, or leave the cell empty."
     assert wb["attribution.sum"] == wb["attribution.heads"][0, 0] == gpt2xl.ExcelError("#N/A")
@@ -152,8 +148,7 @@ def test_other_models(config: dict[str, Any], tmp_path: Path) -> None:
         agrees(wb, model, folder, ord(word) if word else None)
 
 
-def test_the_parts_add_up_on_many_prompts(first: Path) -> None:
-    wb = gpt2xl.Workbook.open(first)
+def test_the_parts_add_up_on_many_prompts(wb: gpt2xl.Workbook) -> None:
     sentences = [
         f"{who} {does} the" for who in ("The cat", "Anna", "A red bird") for does in ("saw", "sat on", "likes")
     ]
@@ -165,22 +160,31 @@ def test_the_parts_add_up_on_many_prompts(first: Path) -> None:
         assert wb["attribution.difference"] == 0, prompt
 
 
-def test_the_difference_shows_what_is_left_out(first: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of three letters."""
+    folder = tmp_path_factory.mktemp("other")
+    random_checkpoint(folder / "model", n_positions=8, vocab="letters")
+    gpt2xl.build("abc", folder / "book.xlsx", model=folder / "model", max_tokens=4, max_chars=4)
+    return folder / "book.xlsx"
+
+
+def test_the_difference_shows_what_is_left_out(other: Path, tmp_path: Path) -> None:
     """What writes into the stream and is no part of the model."""
-    wb = edited(first, tmp_path / "edited.xlsx", "h.0.resid_mid", "1.1 * h.0.resid_pre + h.0.attn.out")
+    wb = edited(other, tmp_path / "edited.xlsx", "h.0.resid_mid", "1.1 * h.0.resid_pre + h.0.attn.out")
     assert wb["attribution.difference"] == wb["attribution.sum"] - wb["attribution.logit"] != 0
 
 
 @pytest.mark.parametrize("engine", ["libreoffice", "ironcalc"])
-def test_other_engines(engine: str, first: Path, tiny_model: Model) -> None:
+def test_other_engines(engine: str, short: Path, tiny_model: Model) -> None:
     if engine == "ironcalc":
         pytest.importorskip("ironcalc")
     elif shutil.which("soffice") is None:
         pytest.skip("LibreOffice is not installed")
-    ids = load_checkpoint("tiny").vocabulary.encode("Anna lost her hat. She")
+    ids = load_checkpoint("tiny").vocabulary.encode("Anna lost")
     with LibreOffice() if engine == "libreoffice" else IronCalc() as office:
-        document: Any = office.open(first)
-        document.set("prompt", "Anna lost her hat. She")
+        document: Any = office.open(short)
+        document.set("prompt", "Anna lost")
         document.set("attribution.token", "lost")
         token = int(document.get_numbers("attribution.token_id")[0, 0])
         for name, values in tiny_model.attribution(ids, token).items():
@@ -188,38 +192,38 @@ def test_other_engines(engine: str, first: Path, tiny_model: Model) -> None:
         assert document.get_numbers("attribution.difference")[0, 0] == 0
 
 
-def test_what_is_switched_off_adds_nothing_and_a_direction_adds_its_share(first: Path, tmp_path: Path) -> None:
-    wb = gpt2xl.Workbook.open(first)
-    wb["switch.attention"] = np.array([[1.0], [0.0]])
-    wb["switch.heads"] = np.array([[1.0, 1.0, 0.0, 1.0], [1.0] * 4])
-    wb["switch.positions"] = 0.0
-    wb["steer.vector"] = np.linspace(-1, 1, 64)[None]
-    wb["steer.scale"], wb["steer.block"], wb["steer.from"] = 2.0, 1.0, "vector"
-    heads = wb["attribution.heads"]
+def test_what_is_switched_off_adds_nothing_and_a_direction_adds_its_share(
+    short_wb: gpt2xl.Workbook, tmp_path: Path
+) -> None:
+    short_wb["switch.attention"] = np.array([[1.0], [0.0]])
+    short_wb["switch.heads"] = np.array([[1.0, 1.0, 0.0, 1.0], [1.0] * 4])
+    short_wb["switch.positions"] = 0.0
+    short_wb["steer.vector"] = np.linspace(-1, 1, 64)[None]
+    short_wb["steer.scale"], short_wb["steer.block"], short_wb["steer.from"] = 2.0, 1.0, "vector"
+    heads = short_wb["attribution.heads"]
     assert heads[0, 2] == 0
     assert not heads[1].any()
     assert heads[0, 0] != 0
-    assert wb["attribution.attn_bias"][1, 0] == wb["attribution.pos_embed"] == 0
-    assert wb["attribution.steering"] == pytest.approx(
-        2 * float(np.linspace(-1, 1, 64) @ np.ravel(wb["attribution.direction"]))
+    assert short_wb["attribution.attn_bias"][1, 0] == short_wb["attribution.pos_embed"] == 0
+    assert short_wb["attribution.steering"] == pytest.approx(
+        2 * float(np.linspace(-1, 1, 64) @ np.ravel(short_wb["attribution.direction"]))
     )
-    assert wb["attribution.sum"] == pytest.approx(wb["attribution.logit"], rel=1e-9)
-    wb.save(tmp_path / "switched.xlsx")
+    assert short_wb["attribution.sum"] == pytest.approx(short_wb["attribution.logit"], rel=1e-9)
+    short_wb.save(tmp_path / "switched.xlsx")
     verdict = gpt2xl.check(tmp_path / "switched.xlsx", reference="torch")
     assert verdict.ok
     assert {step.name for step in verdict.prompts[0].steps} >= set(ATTRIBUTION)
 
 
-def test_check_compares_every_part(first: Path, tmp_path: Path) -> None:
+def test_check_compares_every_part(short: Path, short_wb: gpt2xl.Workbook, tmp_path: Path) -> None:
     for reference in ("torch", "numpy"):
-        verdict = gpt2xl.check(first, reference=reference)
+        verdict = gpt2xl.check(short, reference=reference)
         assert verdict.ok
         assert {step.name for step in verdict.prompts[0].steps} >= set(ATTRIBUTION)
-    wb = gpt2xl.Workbook.open(first)
-    wb["attribution.token"] = "rug"
-    wb.save(tmp_path / "rug.xlsx")
+    short_wb["attribution.token"] = "rug"
+    short_wb.save(tmp_path / "rug.xlsx")
     assert gpt2xl.check(tmp_path / "rug.xlsx", reference="numpy").ok
-    wb["attribution.token"] = "xylophone"
-    wb.save(tmp_path / "none.xlsx")
+    short_wb["attribution.token"] = "xylophone"
+    short_wb.save(tmp_path / "none.xlsx")
     with pytest.raises(gpt2xl.errors.PromptError, match=r"'xylophone', which is no single token"):
         gpt2xl.check(tmp_path / "none.xlsx", reference="numpy")

@@ -21,6 +21,20 @@ from gpt2xl.model.steps import step_names
 
 PROMPT = "The cat sat"
 SIZES = {"max_tokens": 6, "max_chars": 16}
+SMALL = {"max_tokens": 4, "max_chars": 4}
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of three letters with two blocks, as the embedded one has, for what is changed by another program."""
+    return random_checkpoint(tmp_path_factory.mktemp("letters") / "model", n_embd=8, n_positions=8, vocab="letters")
+
+
+@pytest.fixture(scope="module")
+def whole(letters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("whole") / "whole.xlsx"
+    gpt2xl.build("abc", path, model=letters, **SMALL)
+    return path
 
 
 def edited(path: Path, target: Path, name: str, formula: str) -> gpt2xl.Workbook:
@@ -36,8 +50,7 @@ def edited(path: Path, target: Path, name: str, formula: str) -> gpt2xl.Workbook
     return wb
 
 
-def test_every_step_of_the_reference_is_compared(first: Path, tiny: Checkpoint) -> None:
-    wb = gpt2xl.Workbook.open(first)
+def test_every_step_of_the_reference_is_compared(wb: gpt2xl.Workbook, tiny: Checkpoint) -> None:
     names = np.ravel(wb["check.step"]).tolist()
     assert names == step_names(tiny.config)
     assert wb["check.summary"] == f"All {len(names)} steps agree with the reference."
@@ -50,9 +63,8 @@ def test_every_step_of_the_reference_is_compared(first: Path, tiny: Checkpoint) 
         np.testing.assert_array_equal(np.ravel(wb[f"reference.{name}"]), steps[name].ravel())
 
 
-def test_a_changed_weight_fails_from_there_on(first: Path) -> None:
-    wb = gpt2xl.Workbook.open(first)
-    weight = wb["h.1.mlp.c_fc.bias"]
+def test_a_changed_weight_fails_from_there_on(wb: gpt2xl.Workbook) -> None:
+    weight = wb["h.1.mlp.c_fc.bias"].copy()
     weight[0, 5] += 0.01
     wb["h.1.mlp.c_fc.bias"] = weight
     verdicts = dict(zip(np.ravel(wb["check.step"]), np.ravel(wb["check.verdict"]), strict=True))
@@ -61,17 +73,14 @@ def test_a_changed_weight_fails_from_there_on(first: Path) -> None:
     assert wb["check.summary"].endswith("The first is h.1.mlp.pre.")
 
 
-def test_a_broken_formula_is_found(tmp_path: Path) -> None:
-    whole = tmp_path / "whole.xlsx"
-    gpt2xl.build(PROMPT, whole, **SIZES)
+def test_a_broken_formula_is_found(whole: Path, tmp_path: Path) -> None:
     wb = edited(whole, tmp_path / "broken.xlsx", "h.0.resid_mid", "h.0.resid_pre + h.0.attn.out + 0.001")
     assert wb["check.summary"].endswith("The first is h.0.resid_mid.")
     wb = edited(whole, tmp_path / "text.xlsx", "h.0.resid_mid", 'h.0.resid_pre & "x"')
     assert wb["check.summary"].endswith("The first is h.0.resid_mid.")
 
 
-def test_after_an_edit_of_the_prompt_the_reference_does_not_apply(first: Path) -> None:
-    wb = gpt2xl.Workbook.open(first)
+def test_after_an_edit_of_the_prompt_the_reference_does_not_apply(wb: gpt2xl.Workbook) -> None:
     wb["prompt"] = "The cat sat on The"
     assert wb["check.summary"].startswith(
         "The prompt has been edited, so the reference does not apply: it is for «The cat"
@@ -82,28 +91,33 @@ def test_after_an_edit_of_the_prompt_the_reference_does_not_apply(first: Path) -
     assert wb["check.summary"].startswith("All ")
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("exercise") / "student.xlsx"
-    gpt2xl.build(PROMPT, path, blank=["ln_1", "h.*.mlp.post", "attn.z"], **SIZES)
-    return path
-
-
+BLANK = ["ln_1", "h.*.mlp.post", "attn.z"]
 ASKED = ["h.0.ln_1", "h.0.attn.z", "h.0.mlp.post", "h.1.mlp.post"]
 
 
-def test_a_student_copy_has_blank_cells_and_open_marks(copy: Path) -> None:
-    wb = gpt2xl.Workbook.open(copy)
+@pytest.fixture(scope="module")
+def copy(letters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A student copy of the small model."""
+    path = tmp_path_factory.mktemp("exercise") / "student.xlsx"
+    gpt2xl.build("abc", path, model=letters, blank=BLANK, **SMALL)
+    return path
+
+
+def test_a_student_copy_has_blank_cells_and_open_marks(tmp_path: Path) -> None:
+    path = tmp_path / "student.xlsx"
+    gpt2xl.build(PROMPT, path, blank=BLANK, **SIZES)
+    wb = gpt2xl.Workbook.open(path)
     assert np.ravel(wb["exercise.step"]).tolist() == ASKED
     assert np.ravel(wb["exercise.mark"]).tolist() == ["open"] * 4
     assert wb["exercise.summary"] == "0 of 4 answers right"
     assert "this is not the model" in wb["exercise.note"]
     for name in ASKED:
         assert set(np.ravel(np.asarray(wb[name], dtype=object))) == {None}
-    book = openpyxl.load_workbook(copy)
+    book = openpyxl.load_workbook(path, read_only=True)
     shown = [cell.value for sheet in book for row in sheet.iter_rows() for cell in row if isinstance(cell.value, str)]
     assert not [text for text in shown if text.startswith("{=") and "h.0.ln_1.mean" in text]
-    assert ooxml_errors(copy) == []
+    book.close()
+    assert ooxml_errors(path) == []
 
 
 def test_answers_are_marked_live(copy: Path, tmp_path: Path) -> None:
@@ -113,13 +127,13 @@ def test_answers_are_marked_live(copy: Path, tmp_path: Path) -> None:
     assert wb["exercise.summary"] == "1 of 4 answers right"
     wb = edited(copy, tmp_path / "wrong.xlsx", "h.0.ln_1", right.replace("1E-5", "1E-3"))
     assert np.ravel(wb["exercise.mark"]).tolist()[0] == "wrong"
-    wb["prompt"] = "The dog"
+    wb["prompt"] = "cab"
     assert "reference does not apply" in wb["exercise.summary"]
 
 
 def test_the_solution_is_the_key(tmp_path: Path) -> None:
     path = tmp_path / "key.xlsx"
-    gpt2xl.build(PROMPT, path, blank=["ln_1", "h.*.mlp.post", "attn.z"], solution=True, **SIZES)
+    gpt2xl.build(PROMPT, path, blank=BLANK, solution=True, **SIZES)
     wb = gpt2xl.Workbook.open(path)
     wb.recalculate()
     assert np.ravel(wb["exercise.mark"]).tolist() == ["right"] * 4
@@ -141,25 +155,25 @@ def test_check_says_what_is_left_blank(copy: Path) -> None:
     assert record["prompts"][0]["first_divergence"] == "h.0.ln_1"
 
 
-def test_run_says_what_is_left_blank(copy: Path, tmp_path: Path) -> None:
+def test_run_says_what_is_left_blank(copy: Path, letters: Path, tmp_path: Path) -> None:
     result = invoke("run", copy)
     assert result.exit_code == 2
     assert (
         f"a student copy, and there is no prediction before these steps are filled in: {', '.join(ASKED)};"
         in result.stderr
     )
-    gpt2xl.build(PROMPT, tmp_path / "stream.xlsx", blank=["h.1.attn.out"], **SIZES)
-    result = invoke("run", tmp_path / "stream.xlsx", "--prompt", "The dog")
+    gpt2xl.build("abc", tmp_path / "stream.xlsx", model=letters, blank=["h.1.attn.out"], **SMALL)
+    result = invoke("run", tmp_path / "stream.xlsx", "--prompt", "cab")
     assert result.exit_code == 0
     assert "a student copy, not the model: h.1.attn.out blank or wrong" in result.stdout
-    gpt2xl.build(PROMPT, tmp_path / "last.xlsx", blank=["probs"], **SIZES)
+    gpt2xl.build("abc", tmp_path / "last.xlsx", model=letters, blank=["probs"], **SMALL)
     assert "these steps are filled in: probs; fill" in invoke("run", tmp_path / "last.xlsx").stderr
     edited(copy, tmp_path / "wrong.xlsx", "h.0.attn.z", "h.0.resid_pre * 0").save(tmp_path / "wrong.xlsx")
     assert ", ".join(ASKED) in invoke("run", tmp_path / "wrong.xlsx").stderr
 
 
-def test_run_says_nothing_of_a_finished_copy(tmp_path: Path) -> None:
-    gpt2xl.build(PROMPT, tmp_path / "key.xlsx", blank=["h.1.attn.out"], solution=True, **SIZES)
+def test_run_says_nothing_of_a_finished_copy(letters: Path, tmp_path: Path) -> None:
+    gpt2xl.build("abc", tmp_path / "key.xlsx", model=letters, blank=["h.1.attn.out"], solution=True, **SMALL)
     record = json.loads(invoke("run", tmp_path / "key.xlsx", "--json").stdout)
     assert "unfinished" not in record
     wrong = edited(tmp_path / "key.xlsx", tmp_path / "wrong.xlsx", "h.1.attn.out", "h.1.resid_pre * 0")
@@ -194,16 +208,16 @@ def test_what_cannot_be_is_one_sentence(options: list[str], words: str, tmp_path
     assert not list(tmp_path.iterdir())
 
 
-def test_a_plain_workbook_is_the_model_alone(tmp_path: Path, first: Path) -> None:
+def test_a_plain_workbook_is_the_model_alone(tmp_path: Path, short_wb: gpt2xl.Workbook) -> None:
     path = tmp_path / "plain.xlsx"
-    gpt2xl.build("The cat sat on the", path, plain=True)
-    plain, full = gpt2xl.Workbook.open(path), gpt2xl.Workbook.open(first)
+    gpt2xl.build(PROMPT, path, plain=True, **SIZES)
+    plain, full = gpt2xl.Workbook.open(path), short_wb
     assert {"Map", "Lens", "Check", "Reference", "Words near words", "Temperature"}.isdisjoint(plain.sheets)
     assert set(plain.sheets) < set(full.sheets)
     named = {(sheet, str(rect)): text for sheet, rect, text in full.formulas()}
     # A plain workbook is steered by a typed direction alone, with no undisturbed run beside it.
     model = [formula for formula in plain.formulas() if formula[0] not in ("What if", "Steering")]
     assert all(named[sheet, str(rect)] == text for sheet, rect, text in model)
-    assert plain["next_token"] == " mat"
+    assert plain["next_token"] == full["next_token"]
     assert gpt2xl.check(path, reference="numpy").ok
     assert ooxml_errors(path) == []

@@ -189,11 +189,10 @@ def test_a_prompt_that_does_not_fit(tiny_book: Path) -> None:
     assert workbook["generated_end"] == workbook["next_token"]
 
 
-def test_one_token_is_the_next_token(first: Path) -> None:
-    workbook = gpt2xl.Workbook.open(first)
-    assert workbook["generated_ids"] == workbook["next_token_id"]
-    assert workbook["generated_text"] == workbook["next_token"]
-    assert not any(name.startswith("generated.h.") for name in workbook.names)
+def test_one_token_is_the_next_token(wb: gpt2xl.Workbook) -> None:
+    assert wb["generated_ids"] == wb["next_token_id"]
+    assert wb["generated_text"] == wb["next_token"]
+    assert not any(name.startswith("generated.h.") for name in wb.names)
 
 
 def test_run_prints_what_is_generated(tiny_book: Path) -> None:

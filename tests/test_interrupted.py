@@ -204,12 +204,11 @@ def test_a_full_disk_in_one_sentence(full_disk: Callable[[int], None], tmp_path:
     assert result.stderr == f"gpt2xl: cannot write {path}: no space left on device\n"
 
 
-def test_a_full_disk_while_saving(first: Path, full_disk: Callable[[int], None], tmp_path: Path) -> None:
-    workbook = gpt2xl.Workbook.open(first)
-    workbook["prompt"] = "A dog"
+def test_a_full_disk_while_saving(wb: gpt2xl.Workbook, full_disk: Callable[[int], None], tmp_path: Path) -> None:
+    wb["prompt"] = "A dog"
     full_disk(50_000)
     with pytest.raises(OutputError, match="no space left on device"):
-        workbook.save(tmp_path / "saved.xlsx")
+        wb.save(tmp_path / "saved.xlsx")
     assert list(tmp_path.iterdir()) == []
 
 

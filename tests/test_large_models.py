@@ -103,8 +103,8 @@ def test_recalculation_gives_what_is_stored(large: Path, with_references: Path) 
         assert compared > 100_000
 
 
-def test_the_answer_is_that_of_the_exact_parameters(large: Path, first: Path) -> None:
-    ours, exact = gpt2xl.Workbook.open(large), gpt2xl.Workbook.open(first)
+def test_the_answer_is_that_of_the_exact_parameters(large: Path, wb: gpt2xl.Workbook) -> None:
+    ours, exact = gpt2xl.Workbook.open(large), wb
     assert ours.cached("next_token") == exact.cached("next_token") == " mat"
     np.testing.assert_allclose(ours.cached("logits"), exact.cached("logits"), atol=1e-5)
     assert (ours.cached("logits") != exact.cached("logits")).any()

@@ -38,8 +38,7 @@ def agrees(wb: gpt2xl.Workbook, probs: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["The cat sat on the", "Tom lost his hat.", "a"])
-def test_the_embedded_model(prompt: str, first: Path) -> None:
-    wb = gpt2xl.Workbook.open(first)
+def test_the_embedded_model(prompt: str, wb: gpt2xl.Workbook) -> None:
     wb["prompt"] = prompt
     agrees(wb, expected("tiny", prompt))
 
@@ -51,16 +50,14 @@ def test_other_models(config: dict[str, int], tmp_path: Path) -> None:
     agrees(gpt2xl.Workbook.open(tmp_path / "book.xlsx"), expected(model, "abc"))
 
 
-def test_where_the_prompt_does_not_fit_the_lens_shows_nothing(first: Path) -> None:
-    wb = gpt2xl.Workbook.open(first)
+def test_where_the_prompt_does_not_fit_the_lens_shows_nothing(wb: gpt2xl.Workbook) -> None:
     wb["prompt"] = "a" * 81
     assert set(wb["lens.token_ids"].ravel().tolist()) == {gpt2xl.ExcelError("#N/A")}
 
 
 def test_the_lens_can_be_switched_off_and_a_large_model_begins_so(
-    first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wb: gpt2xl.Workbook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wb = gpt2xl.Workbook.open(first)
     assert wb["lens.on"] == 1
     wb["lens.on"] = 0
     assert set(wb["lens.logits"].ravel().tolist()) == {gpt2xl.ExcelError("#N/A")}

@@ -119,9 +119,9 @@ def test_check_and_the_live_check_compare_it(book: Path, tmp_path: Path) -> None
     assert names < {step.name for step in verdict.prompts[0].steps if not step.ok}
 
 
-def test_it_is_an_option_and_is_counted(first: Path, tmp_path: Path) -> None:
-    assert "loss.bits" not in gpt2xl.Workbook.open(first)
-    assert {"Loss", "Loss at work"}.isdisjoint(gpt2xl.Workbook.open(first).sheets)
+def test_it_is_an_option_and_is_counted(wb: gpt2xl.Workbook, tmp_path: Path) -> None:
+    assert "loss.bits" not in wb
+    assert {"Loss", "Loss at work"}.isdisjoint(wb.sheets)
     outlooks: list[Any] = []
     path = tmp_path / "plain.xlsx"
     built = gpt2xl.build(PROMPT, path, loss=True, plain=True, announce=outlooks.append, **SIZES)

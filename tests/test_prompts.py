@@ -55,19 +55,14 @@ def test_twenty_prompts_the_longest_among_them(transformers_model: tuple[Any, An
 
 
 @pytest.mark.parametrize("prompt", TYPED, ids=repr)
-def test_our_engine(prompt: str, own: gpt2xl.Workbook, transformers_model: tuple[Any, Any]) -> None:
+def test_our_engine(prompt: str, wb: gpt2xl.Workbook, transformers_model: tuple[Any, Any]) -> None:
     ids, logits = expected(transformers_model, prompt)
-    own["prompt"] = prompt
-    token_ids = np.ravel(own["token_ids"])
+    wb["prompt"] = prompt
+    token_ids = np.ravel(wb["token_ids"])
     assert token_ids[: len(ids)].tolist() == ids
     assert not token_ids[len(ids) :].any()
-    assert own["next_token_id"] == int(np.argmax(logits))
-    np.testing.assert_allclose(np.ravel(own["logits"]), logits, rtol=0, atol=1e-9)
-
-
-@pytest.fixture(scope="module")
-def own(first: Path) -> gpt2xl.Workbook:
-    return gpt2xl.Workbook.open(first)
+    assert wb["next_token_id"] == int(np.argmax(logits))
+    np.testing.assert_allclose(np.ravel(wb["logits"]), logits, rtol=0, atol=1e-9)
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +99,13 @@ def test_ironcalc(prompt: str, in_ironcalc: Document, transformers_model: tuple[
         ("a" * 500, "500 characters and this workbook holds 80"),
     ],
 )
-def test_what_cannot_be_served_says_so(prompt: str, words: str, own: gpt2xl.Workbook, in_libreoffice: Document) -> None:
-    own["prompt"] = prompt
-    assert words in str(own["next_token"])
-    assert own["next_token_id"] == gpt2xl.ExcelError("#N/A")
-    assert own["state"] == own["next_token"] == own["summary"]
+def test_what_cannot_be_served_says_so(prompt: str, words: str, wb: gpt2xl.Workbook, in_libreoffice: Document) -> None:
+    wb["prompt"] = prompt
+    assert words in str(wb["next_token"])
+    assert wb["next_token_id"] == gpt2xl.ExcelError("#N/A")
+    assert wb["state"] == wb["next_token"] == wb["summary"]
     in_libreoffice.set("prompt", prompt)
-    assert in_libreoffice.get("next_token")[0][0] == own["next_token"]
+    assert in_libreoffice.get("next_token")[0][0] == wb["next_token"]
     assert str(in_libreoffice.get("next_token_id")[0][0]) == "#N/A"
-    own["prompt"] = "The cat sat on the"
-    assert own["next_token"] == " mat"
+    wb["prompt"] = "The cat sat on the"
+    assert wb["next_token"] == " mat"

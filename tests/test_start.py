@@ -33,8 +33,7 @@ def test_the_prompt_is_the_only_cell_with_the_colour_of_inputs_among_the_answers
     assert [name for name in same if sheet[name].value is not None] == ["C4"]
 
 
-def test_state_tokens_and_prediction(first: Path) -> None:
-    wb = gpt2xl.Workbook.open(first)
+def test_state_tokens_and_prediction(wb: gpt2xl.Workbook) -> None:
     assert wb["summary"] == "5 of 16 tokens used"
     assert wb["start.tokens"].tolist() == [["The", " cat", " sat", " on", " the", "", "", ""]]
     assert wb["start.ids"].tolist()[0][:5] == np.ravel(wb["token_ids"])[:5].tolist()
@@ -64,19 +63,17 @@ def test_the_command_on_it_makes_the_same_file(tmp_path: Path, monkeypatch: pyte
     assert Path("made.xlsx").read_bytes() == before
 
 
-def test_where_it_comes_from(first: Path, tiny: Checkpoint) -> None:
-    wb = gpt2xl.Workbook.open(first)
+def test_where_it_comes_from(wb: gpt2xl.Workbook, tiny: Checkpoint) -> None:
     assert (wb["model.name"], wb["model.fingerprint"]) == (tiny.name, tiny.fingerprint)
     assert wb["model.parameters"] == sum(values.size for values in tiny.tensors.values())
     assert wb["made.by"] == f"gpt2xl {gpt2xl.__version__}"
     assert wb["made.with"] == "gpt2xl build 'The cat sat on the' -o first.xlsx"
 
 
-def test_the_chart_shows_the_ten_most_probable(first: Path) -> None:
+def test_the_chart_shows_the_ten_most_probable(first: Path, wb: gpt2xl.Workbook) -> None:
     with zipfile.ZipFile(first) as package:
         charts = [package.read(name).decode() for name in package.namelist() if name.startswith("xl/charts/chart")]
     (bars,) = [chart for chart in charts if '<barDir val="bar"' in chart]
-    wb = gpt2xl.Workbook.open(first)
     for name in ("top.token", "top.prob"):
         sheet, rect = wb.book.resolve(name)
         assert f"'{sheet}'!{rect.absolute}" in bars

@@ -15,11 +15,6 @@ from gpt2xl.model.checkpoint import Checkpoint
 NOTHING = gpt2xl.ExcelError("#N/A")
 
 
-@pytest.fixture
-def wb(first: Path) -> gpt2xl.Workbook:
-    return gpt2xl.Workbook.open(first)
-
-
 def token(tiny: Checkpoint, text: str) -> int:
     (index,) = tiny.vocabulary.encode(text)
     return index
