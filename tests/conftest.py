@@ -13,6 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from collections.abc import Iterator
 from pathlib import Path
 
+import openpyxl
 import pytest
 from sharing import Lent, made_once
 
@@ -63,6 +64,18 @@ def wb(opened_first: Lent) -> Iterator[gpt2xl.Workbook]:
     """`first`, open, as it is in its file."""
     yield opened_first
     opened_first.take_back()
+
+
+@pytest.fixture(scope="session")
+def read_values(first: Path) -> openpyxl.Workbook:
+    """The values of `first` as an independent reader has them. Not to be changed."""
+    return openpyxl.load_workbook(first, data_only=True)
+
+
+@pytest.fixture(scope="session")
+def read_formulas(first: Path) -> openpyxl.Workbook:
+    """The formulas and formats of `first` as an independent reader has them. Not to be changed."""
+    return openpyxl.load_workbook(first)
 
 
 @pytest.fixture(scope="session")

@@ -26,14 +26,6 @@ OF_A_BLOCK = (
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded model in a workbook for short prompts, which is quick to recalculate."""
-    path = tmp_path_factory.mktemp("small") / "small.xlsx"
-    gpt2xl.build(PROMPT, path, max_tokens=6, max_chars=16)
-    return path
-
-
-@pytest.fixture(scope="module")
 def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return random_checkpoint(tmp_path_factory.mktemp("other") / "model", n_layer=1, n_head=1, n_embd=4)
 
@@ -55,8 +47,8 @@ def test_the_first_workbook_agrees(reference: Any, first: Path) -> None:
         assert max(step.max_abs_diff for step in comparison.steps) < 1e-10
 
 
-def test_json_has_the_keys_of_the_contract(small: Path, tiny: Checkpoint) -> None:
-    result = check(small, "--json", "--reference", "numpy", "--prompt", "The dog", "--prompt", "a")
+def test_json_has_the_keys_of_the_contract(short: Path, tiny: Checkpoint) -> None:
+    result = check(short, "--json", "--reference", "numpy", "--prompt", "The dog", "--prompt", "a")
     assert result.exit_code == 0
     assert result.stderr == ""
     verdict = json.loads(result.stdout)
@@ -75,9 +67,9 @@ def test_json_has_the_keys_of_the_contract(small: Path, tiny: Checkpoint) -> Non
             assert isinstance(step["max_abs_diff"], float)
 
 
-def test_every_step_is_compared_with_its_shape(small: Path) -> None:
+def test_every_step_is_compared_with_its_shape(short: Path) -> None:
     """Nothing is left out: a wrong head that does not change the next token would otherwise pass."""
-    verdict = gpt2xl.check(small, reference="numpy")
+    verdict = gpt2xl.check(short, reference="numpy")
     shapes = {step.name: step.shape for step in verdict.prompts[0].steps}
     wanted = [
         f"h.{block}.{name.format(head=head)}"
@@ -145,9 +137,9 @@ def test_one_weight_is_found(
     assert different[0].max_abs_diff > 1e-3
 
 
-def test_one_weight_of_the_embedded_model_is_found(small: Path, tmp_path: Path, tiny: Checkpoint) -> None:
+def test_one_weight_of_the_embedded_model_is_found(short: Path, tmp_path: Path, tiny: Checkpoint) -> None:
     token = tiny.vocabulary.encode(PROMPT)[1]
-    path = with_one_weight_changed(gpt2xl.Workbook.open(small), tmp_path / "edited.xlsx", "wte", token, 3)
+    path = with_one_weight_changed(gpt2xl.Workbook.open(short), tmp_path / "edited.xlsx", "wte", token, 3)
     result = check(path, "--reference", "numpy")
     assert result.exit_code == 1
     assert "  the first step that differs is embed" in result.stdout.splitlines()
@@ -179,11 +171,11 @@ def test_stored_results_do_not_matter(random_book: gpt2xl.Workbook, tmp_path: Pa
     assert gpt2xl.check(path, reference="numpy").ok
 
 
-def test_another_model_than_the_workbooks(small: Path, other_model: Path) -> None:
-    result = check(small, "--model", other_model)
+def test_another_model_than_the_workbooks(short: Path, other_model: Path) -> None:
+    result = check(short, "--model", other_model)
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert "is not the one that small.xlsx was made from ('tiny'" in result.stderr
+    assert "is not the one that short.xlsx was made from ('tiny'" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -216,19 +208,19 @@ def test_a_prompt_that_the_workbook_cannot_hold(prompt: str, sentence: str, rand
     assert result.stdout == ""
 
 
-def test_libreoffice(small: Path) -> None:
+def test_libreoffice(short: Path) -> None:
     if shutil.which("soffice") is None:
         pytest.skip("LibreOffice is not installed")
-    result = check(small, "--engine", "libreoffice", "--prompt", "The dog", "--prompt", "it's", "--json")
+    result = check(short, "--engine", "libreoffice", "--prompt", "The dog", "--prompt", "it's", "--json")
     assert result.exit_code == 0
     verdict = json.loads(result.stdout)
     assert (verdict["ok"], verdict["engine"]) == (True, "libreoffice")
     assert len(verdict["prompts"]) == 2
 
 
-def test_ironcalc(small: Path) -> None:
+def test_ironcalc(short: Path) -> None:
     pytest.importorskip("ironcalc")
-    result = check(small, "--engine", "ironcalc", "--prompt", "The dog")
+    result = check(short, "--engine", "ironcalc", "--prompt", "The dog")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0] == "'The dog': 2 tokens, engine ironcalc"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -18,8 +17,8 @@ Cell = tuple[str, str]
 class Links:
     """The cells of a workbook, its links and its names, as an independent reader has them."""
 
-    def __init__(self, path: Path) -> None:
-        self.book = openpyxl.load_workbook(path, data_only=True)
+    def __init__(self, book: openpyxl.Workbook) -> None:
+        self.book = book
         self.links = {
             (sheet.title, cell.coordinate): self._target(cell.hyperlink.location)
             for sheet in self.book
@@ -62,8 +61,8 @@ class Links:
 
 
 @pytest.fixture(scope="module")
-def links(first: Path) -> Links:
-    return Links(first)
+def links(read_values: openpyxl.Workbook) -> Links:
+    return Links(read_values)
 
 
 def around(links: Links, heading: Cell) -> dict[str, Cell]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import openpyxl
 import pytest
@@ -25,8 +24,8 @@ def test_every_step_of_the_model_is_explained(file: str) -> None:
         assert re.search(r"line|eq\.|section", step.source), step.name
 
 
-def test_the_heading_of_a_step(first: Path) -> None:
-    book = openpyxl.load_workbook(first, data_only=True)
+def test_the_heading_of_a_step(read_values: openpyxl.Workbook) -> None:
+    book = read_values
     sheet, corner = book.defined_names["h.1.attn.pattern.2"].attr_text.split("!")
     block, place = book[sheet.strip("'")], Rect.parse(corner.split(":")[0])
     top = place.top - HEADINGS["blocks"].height
@@ -43,8 +42,8 @@ def test_the_heading_of_a_step(first: Path) -> None:
     ]  # ... and beside the rows
 
 
-def test_numbers_that_stand_for_minus_infinity_are_shown_as_it(first: Path) -> None:
-    book = openpyxl.load_workbook(first, data_only=True)
+def test_numbers_that_stand_for_minus_infinity_are_shown_as_it(read_values: openpyxl.Workbook) -> None:
+    book = read_values
     sheet, corner = book.defined_names["h.0.attn.masked.0"].attr_text.split("!")
     cell = book[sheet.strip("'")][corner.split(":")[0]]
     assert cell.number_format == '[<-1E+20]"−∞";[<0]-0.000;0.000'

@@ -18,16 +18,18 @@ from gpt2xl.model.checkpoint import Checkpoint
 LONG = "A, B, C, D, E, F, G, H, I, J, K,"
 
 
-def test_it_fits_one_screen(first: Path) -> None:
+def test_it_fits_one_screen(read_formulas: openpyxl.Workbook) -> None:
     """Of 1,366 × 768 pixels at 100 %, less than 30 rows of 20 pixels and some 190 characters of 7 are left."""
-    sheet = openpyxl.load_workbook(first)["Start"]
+    sheet = read_formulas["Start"]
     used = [cell for row in sheet.iter_rows() for cell in row if cell.value is not None and cell.column < 15]
     assert max(cell.row for cell in used) <= 30
     assert sum(sheet.column_dimensions[column].width for column in "ABCDEFGHIJKLM") <= 190
 
 
-def test_the_prompt_is_the_only_cell_with_the_colour_of_inputs_among_the_answers(first: Path) -> None:
-    sheet = openpyxl.load_workbook(first)["Start"]
+def test_the_prompt_is_the_only_cell_with_the_colour_of_inputs_among_the_answers(
+    read_formulas: openpyxl.Workbook,
+) -> None:
+    sheet = read_formulas["Start"]
     yellow = sheet["C4"].fill.start_color.rgb
     same = [cell.coordinate for row in sheet["B4:J30"] for cell in row if cell.fill.start_color.rgb == yellow]
     assert [name for name in same if sheet[name].value is not None] == ["C4"]

@@ -24,13 +24,18 @@ WIDTH = 12
 
 
 @pytest.fixture(scope="module")
-def books(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The embedded model and a random one, for short prompts."""
+def books(short: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The embedded model and a random one of three letters, for short prompts."""
     folder = tmp_path_factory.mktemp("what-if")
-    model = random_checkpoint(folder / "model", n_layer=3, n_head=3, n_embd=WIDTH, seed=5, tied=False)
-    gpt2xl.build(PROMPT, folder / "tiny.xlsx", max_tokens=6, max_chars=16)
+    model = random_checkpoint(folder / "model", n_layer=3, n_head=3, n_embd=WIDTH, seed=5, tied=False, vocab="letters")
     gpt2xl.build("abc", folder / "random.xlsx", model=model, max_tokens=5, max_chars=6)
-    return {name: folder / f"{name}.xlsx" for name in ("tiny", "random")}
+    return {"tiny": short, "random": folder / "random.xlsx"}
+
+
+@pytest.fixture(scope="module")
+def usual_logits(books: dict[str, Path]) -> dict[str, Any]:
+    """What the models say while nothing is switched."""
+    return {name: gpt2xl.Workbook.open(path)["logits"] for name, path in books.items()}
 
 
 def settings(name: str, heads: int, blocks: int, width: int) -> dict[str, Any]:
@@ -73,10 +78,11 @@ def with_settings(books: dict[str, Path], model: str, name: str, path: Path) -> 
 
 
 @pytest.mark.parametrize(("model", "name"), CASES, ids=lambda case: str(case))
-def test_every_step_is_the_references_with_hooks(books: dict[str, Path], model: str, name: str, tmp_path: Path) -> None:
+def test_every_step_is_the_references_with_hooks(
+    books: dict[str, Path], usual_logits: dict[str, Any], model: str, name: str, tmp_path: Path
+) -> None:
     path = with_settings(books, model, name, tmp_path / "book.xlsx")
-    usual = gpt2xl.Workbook.open(books[model])["logits"]
-    assert np.abs(gpt2xl.Workbook.open(path)["logits"] - usual).max() > 1e-6
+    assert np.abs(gpt2xl.Workbook.open(path)["logits"] - usual_logits[model]).max() > 1e-6
     verdict = gpt2xl.check(path)
     assert verdict.ok
     assert max(step.max_abs_diff for step in verdict.prompts[0].steps) < 1e-9
@@ -119,11 +125,11 @@ def without_interventions(folder: Path) -> Path:
     return templates
 
 
-def test_with_everything_on_no_bit_differs(books: dict[str, Path], tmp_path: Path, monkeypatch: Any) -> None:
+def test_with_everything_on_no_bit_differs(short_wb: gpt2xl.Workbook, tmp_path: Path, monkeypatch: Any) -> None:
     documents = load_templates(without_interventions(tmp_path))
     monkeypatch.setattr(gpt2xl.convert, "load_templates", lambda: documents)
     gpt2xl.build(PROMPT, tmp_path / "bare.xlsx", max_tokens=6, max_chars=16, plain=True)
-    bare, book = gpt2xl.Workbook.open(tmp_path / "bare.xlsx"), gpt2xl.Workbook.open(books["tiny"])
+    bare, book = gpt2xl.Workbook.open(tmp_path / "bare.xlsx"), short_wb
     compared = 0
     for name in bare.names:
         one, other = bare[name], book[name]
@@ -146,8 +152,8 @@ def test_the_undisturbed_run_is_the_main_one_bit_by_bit(books: dict[str, Path]) 
     assert not np.array_equal(workbook["logits"], usual["logits"])
 
 
-def test_the_change_in_probability(books: dict[str, Path]) -> None:
-    workbook = gpt2xl.Workbook.open(books["tiny"])
+def test_the_change_in_probability(short_wb: gpt2xl.Workbook) -> None:
+    workbook = short_wb
     usual, word = workbook["probs"].copy(), workbook["next_token"]
     index = int(workbook["next_token_id"])
     assert (workbook["clean.next_token"], workbook["clean.change"], workbook["what_if.line"]) == (word, 0, "")
@@ -159,9 +165,9 @@ def test_the_change_in_probability(books: dict[str, Path]) -> None:
     assert f"Undisturbed: «{word}» with " in workbook["what_if.line"]
 
 
-def test_it_costs_nothing_while_nothing_is_switched(books: dict[str, Path]) -> None:
+def test_it_costs_nothing_while_nothing_is_switched(short_wb: gpt2xl.Workbook) -> None:
     """Behind its gate every cell of the undisturbed run is 0."""
-    workbook = gpt2xl.Workbook.open(books["tiny"])
+    workbook = short_wb
     steps = [name for name in workbook.names if name.startswith("clean.") and name.removeprefix("clean.") in workbook]
     shown = {"clean.next_token_id", "clean.next_token", "clean.ln_f.position", "clean.logits.id"}
     assert len(steps) > 50
@@ -189,8 +195,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("inputs", "sentence"), WRONG.values(), ids=WRONG)
-def test_what_cannot_be_used_is_a_sentence(books: dict[str, Path], inputs: dict[str, Any], sentence: str) -> None:
-    workbook = gpt2xl.Workbook.open(books["tiny"])
+def test_what_cannot_be_used_is_a_sentence(short_wb: gpt2xl.Workbook, inputs: dict[str, Any], sentence: str) -> None:
+    workbook = short_wb
     for ref, value in inputs.items():
         workbook[ref] = value
     assert sentence in workbook["next_token"]
@@ -248,8 +254,8 @@ def test_check_reads_the_settings_for_every_engine(books: dict[str, Path], engin
     assert gpt2xl.check(path, engine=engine).ok
 
 
-def test_the_difference_of_two_words_embeddings(books: dict[str, Path], tiny: Any, tmp_path: Path) -> None:
-    workbook = gpt2xl.Workbook.open(books["tiny"])
+def test_the_difference_of_two_words_embeddings(short_wb: gpt2xl.Workbook, tiny: Any, tmp_path: Path) -> None:
+    workbook = short_wb
     workbook["steer.from"] = "words"
     workbook["steer.words"] = np.array([["dog"], ["cat"]], object)
     workbook["steer.scale"] = 4
@@ -260,8 +266,8 @@ def test_the_difference_of_two_words_embeddings(books: dict[str, Path], tiny: An
     assert gpt2xl.check(tmp_path / "book.xlsx").ok
 
 
-def test_the_live_check_says_that_its_reference_does_not_apply(books: dict[str, Path]) -> None:
-    workbook = gpt2xl.Workbook.open(books["tiny"])
+def test_the_live_check_says_that_its_reference_does_not_apply(short_wb: gpt2xl.Workbook) -> None:
+    workbook = short_wb
     assert workbook["check.summary"].startswith("All ")
     workbook["switch.mask"] = 0
     assert "so the reference does not apply" in workbook["check.summary"]
