@@ -8,6 +8,7 @@ import pickle
 import re
 import resource
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import openpyxl
 import pytest
 import torch
 from click.testing import CliRunner
+from sharing import Lent
 from test_fuzzing import run
 
 import gpt2xl
@@ -166,6 +168,18 @@ def harmful(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def opened(harmful: Path) -> Lent:
+    return Lent.open(harmful)
+
+
+@pytest.fixture
+def workbook(opened: Lent) -> Iterator[Workbook]:
+    """The same workbook, open, as it is in its file."""
+    yield opened
+    opened.take_back()
+
+
 def formulas_of(path: Path) -> dict[tuple[str, str], str]:
     """Every formula as another reader finds it."""
     book = openpyxl.load_workbook(path)
@@ -178,8 +192,7 @@ def formulas_of(path: Path) -> dict[tuple[str, str], str]:
     return found
 
 
-def test_tokens_are_data_in_every_sheet(harmful: Path) -> None:
-    workbook = Workbook.open(harmful)
+def test_tokens_are_data_in_every_sheet(harmful: Path, workbook: Workbook) -> None:
     tokens = {str(text) for text in workbook["vocabulary.text"].ravel()}
     assert {text for text in TEXTS if " " not in text} <= tokens
     assert '=HYPERLINK("http://localhost")' in tokens
@@ -191,8 +204,7 @@ def test_tokens_are_data_in_every_sheet(harmful: Path) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["=1+1", "+cmd|'/C calc'!A0", "_x0041_", "</t>&amp;<f>1</f>", "\x00\t=1", "{=A1}"])
-def test_a_prompt_never_becomes_a_formula(harmful: Path, tmp_path: Path, prompt: str) -> None:
-    workbook = Workbook.open(harmful)
+def test_a_prompt_never_becomes_a_formula(workbook: Workbook, tmp_path: Path, prompt: str) -> None:
     before = list(workbook.formulas())
     workbook["prompt"] = prompt
     saved = tmp_path / "saved.xlsx"
@@ -203,14 +215,16 @@ def test_a_prompt_never_becomes_a_formula(harmful: Path, tmp_path: Path, prompt:
 
 
 @pytest.mark.parametrize("prompt", ["+cmd|A0", "\x1b_x0041_", "</c><f>"])
-def test_a_prompt_at_the_build_never_becomes_a_formula(harmful: Path, tmp_path: Path, prompt: str) -> None:
+def test_a_prompt_at_the_build_never_becomes_a_formula(
+    harmful: Path, workbook: Workbook, tmp_path: Path, prompt: str
+) -> None:
     path = tmp_path / "book.xlsx"
     gpt2xl.build(prompt, path, model=harmful.parent / "=1+cmd", max_tokens=8, max_chars=24)
-    workbook = Workbook.open(path)
-    assert workbook.cached("prompt") == prompt
-    assert not any(prompt in text for _, _, text in workbook.formulas())
+    built = Workbook.open(path)
+    assert built.cached("prompt") == prompt
+    assert not any(prompt in text for _, _, text in built.formulas())
     # On the sheet Check they reach over as many rows as the prompt has tokens.
-    others = [[item for item in book.formulas() if item[0] != "Check"] for book in (workbook, Workbook.open(harmful))]
+    others = [[item for item in book.formulas() if item[0] != "Check"] for book in (built, workbook)]
     assert others[0] == others[1]
 
 

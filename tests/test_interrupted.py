@@ -25,6 +25,10 @@ from gpt2xl.xlsx import output
 
 ROOT = Path(__file__).parents[1]
 PROMPT = "The cat"
+# Large enough that threads deflate it, and that it is far from whole after `SOME` cells of some 180,000.
+SIZES: dict[str, Any] = {"vocab": 256, "max_tokens": 8, "max_chars": 16, "plain": True}
+OPTIONS = ["--vocab", "256", "--max-tokens", "8", "--max-chars", "16", "--plain"]
+SOME = 100_000
 
 # The program, sending itself a signal as soon as some cells are written.
 KILLED = """
@@ -49,13 +53,13 @@ main()
 
 def killed(path: Path, name: str, cells: int) -> subprocess.CompletedProcess[str]:
     code = KILLED.format(signal=int(getattr(signal, name)))
-    command = [sys.executable, "-c", code, "build", PROMPT, "-o", str(path), "--force", "--vocab", "256"]
+    command = [sys.executable, "-c", code, "build", PROMPT, "-o", str(path), "--force", *OPTIONS]
     return subprocess.run([*command, str(cells)], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
-@pytest.mark.parametrize("cells", [0, 200_000])
+@pytest.mark.parametrize("cells", [0, SOME])
 def test_stopped(name: str, cells: int, tmp_path: Path) -> None:
     path = tmp_path / "book.xlsx"
     path.write_bytes(b"a year of work")
@@ -71,13 +75,13 @@ def test_stopped(name: str, cells: int, tmp_path: Path) -> None:
 def test_killed_without_warning(tmp_path: Path) -> None:
     """No program can tidy up after SIGKILL, but until it is complete the file has no name, where the system can."""
     path = tmp_path / "book.xlsx"
-    assert killed(path, "SIGKILL", 200_000).returncode == -signal.SIGKILL
+    assert killed(path, "SIGKILL", SOME).returncode == -signal.SIGKILL
     assert not path.exists()
     left = list(tmp_path.iterdir())
     if unnamed_files(tmp_path):
         assert left == []
     assert all(file.name.startswith(".gpt2xl-") and file.suffix == ".tmp" for file in left)
-    gpt2xl.build(PROMPT, path, vocab=256)
+    gpt2xl.build(PROMPT, path, **SIZES)
     assert gpt2xl.Workbook.open(path).cached("prompt") == PROMPT
     assert sorted(tmp_path.iterdir()) == [*left, path]
 
@@ -133,7 +137,7 @@ def test_a_limit_on_files(tmp_path: Path) -> None:
 
     path = tmp_path / "book.xlsx"
     done = subprocess.run(
-        [sys.executable, "cli.py", "build", PROMPT, "-o", str(path), "--quiet"],
+        [sys.executable, "cli.py", "build", PROMPT, "-o", str(path), "--quiet", *OPTIONS],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -191,7 +195,7 @@ def test_a_full_disk(room: int, full_disk: Callable[[int], None], tmp_path: Path
     path = tmp_path / "book.xlsx"
     full_disk(room)
     with pytest.raises(OutputError, match=f"^cannot write {path}: no space left on device$"):
-        gpt2xl.build(PROMPT, path)
+        gpt2xl.build(PROMPT, path, **SIZES)
     assert list(tmp_path.iterdir()) == []
     assert threads() == set()
 
@@ -199,16 +203,16 @@ def test_a_full_disk(room: int, full_disk: Callable[[int], None], tmp_path: Path
 def test_a_full_disk_in_one_sentence(full_disk: Callable[[int], None], tmp_path: Path) -> None:
     path = tmp_path / "book.xlsx"
     full_disk(1000)
-    result = CliRunner().invoke(main, ["build", PROMPT, "-o", str(path), "--quiet"])
+    result = CliRunner().invoke(main, ["build", PROMPT, "-o", str(path), "--quiet", *OPTIONS])
     assert result.exit_code == 2
     assert result.stderr == f"gpt2xl: cannot write {path}: no space left on device\n"
 
 
-def test_a_full_disk_while_saving(wb: gpt2xl.Workbook, full_disk: Callable[[int], None], tmp_path: Path) -> None:
-    wb["prompt"] = "A dog"
+def test_a_full_disk_while_saving(short_wb: gpt2xl.Workbook, full_disk: Callable[[int], None], tmp_path: Path) -> None:
+    short_wb["prompt"] = "A dog"
     full_disk(50_000)
     with pytest.raises(OutputError, match="no space left on device"):
-        wb.save(tmp_path / "saved.xlsx")
+        short_wb.save(tmp_path / "saved.xlsx")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -223,12 +227,12 @@ def test_threads_end_with_the_exception(tmp_path: Path) -> None:
     def progress(cells: int) -> None:
         nonlocal written
         written += cells
-        if written > 200_000:
+        if written > SOME:
             assert threads()
             raise Enough
 
     with pytest.raises(Enough):
-        gpt2xl.build(PROMPT, tmp_path / "book.xlsx", vocab=256, progress=progress)
+        gpt2xl.build(PROMPT, tmp_path / "book.xlsx", progress=progress, **SIZES)
     assert threads() == set()
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

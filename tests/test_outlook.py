@@ -27,6 +27,7 @@ from gpt2xl.plan.dimensions import Capacity
 
 ROOT = Path(__file__).parents[1]
 PROMPT = "The cat sat on the"
+SIZES: dict[str, Any] = {"max_tokens": 13, "max_chars": 18}
 
 
 def announced(path: Path, **options: Any) -> tuple[Outlook, gpt2xl.Built, int]:
@@ -65,7 +66,9 @@ def test_close_to_what_comes_of_it(options: dict[str, Any], tmp_path: Path) -> N
     assert written == built.cells
 
 
-@pytest.mark.parametrize("options", [{}, {"digits": 3}, {"refs": True}, {"compression": "fast"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [SIZES, SIZES | {"digits": 3}, SIZES | {"refs": True}, SIZES | {"compression": "fast"}], ids=str
+)
 def test_close_for_large_models(options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convert, "MANY_PARAMETERS", 1000)
     outlook, built, written = announced(tmp_path / "book.xlsx", **options)
@@ -74,7 +77,8 @@ def test_close_for_large_models(options: dict[str, Any], tmp_path: Path, monkeyp
 
 
 def test_formulas_are_counted_as_info_counts_them(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["build", PROMPT, "-o", str(tmp_path / "book.xlsx"), "--vocab", "256"])
+    options = ["--vocab", "256", "--max-tokens", "18", "--max-chars", "18"]
+    result = CliRunner().invoke(main, ["build", PROMPT, "-o", str(tmp_path / "book.xlsx"), *options])
     assert result.exit_code == 0, f"{result.output}{result.exception!r}"
     counts = re.findall(r"([0-9,]+) of them formulas", result.stderr)
     facts = json.loads(CliRunner().invoke(main, ["info", str(tmp_path / "book.xlsx"), "--json"]).stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from checkpoints import random_checkpoint
 from click.testing import CliRunner
+from sharing import Lent
 
 import gpt2xl
 from gpt2xl.commands import main
@@ -35,6 +37,18 @@ def book(model: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def opened(book: Path) -> Lent:
+    return Lent.open(book)
+
+
+@pytest.fixture
+def workbook(opened: Lent) -> Iterator[gpt2xl.Workbook]:
+    """The workbook, open, as it is in its file."""
+    yield opened
+    opened.take_back()
+
+
+@pytest.fixture(scope="module")
 def checkpoint(model: Path) -> Checkpoint:
     return load_checkpoint(model)
 
@@ -48,8 +62,7 @@ def patched_logits(checkpoint: Checkpoint, block: int, position: int) -> np.ndar
     return reference.run(checkpoint.vocabulary.encode(SECOND), changes)["logits"]
 
 
-def test_it_begins_where_the_prompts_differ(book: Path, checkpoint: Checkpoint) -> None:
-    workbook = gpt2xl.Workbook.open(book)
+def test_it_begins_where_the_prompts_differ(workbook: gpt2xl.Workbook, checkpoint: Checkpoint) -> None:
     assert workbook["corrupted"] == SECOND
     assert workbook["patch.position"] == 2
     assert workbook["patch.token"] == workbook["next_token_id"]
@@ -57,8 +70,7 @@ def test_it_begins_where_the_prompts_differ(book: Path, checkpoint: Checkpoint) 
     assert workbook["corrupted.token_ids"][: len(ids), 0].tolist() == ids
 
 
-def test_every_row_has_the_effect_that_transformers_finds(book: Path, checkpoint: Checkpoint) -> None:
-    workbook = gpt2xl.Workbook.open(book)
+def test_every_row_has_the_effect_that_transformers_finds(workbook: gpt2xl.Workbook, checkpoint: Checkpoint) -> None:
     token = int(workbook["patch.token"])
     logits = [
         TorchReference(checkpoint).run(checkpoint.vocabulary.encode(text))["logits"][token] for text in (FIRST, SECOND)
@@ -80,8 +92,9 @@ def test_every_row_has_the_effect_that_transformers_finds(book: Path, checkpoint
 
 
 @pytest.mark.parametrize(("block", "position"), [(0, 2), (1, 3), (2, 2)])
-def test_check_compares_every_step_of_every_run(book: Path, tmp_path: Path, block: int, position: int) -> None:
-    workbook = gpt2xl.Workbook.open(book)
+def test_check_compares_every_step_of_every_run(
+    book: Path, workbook: gpt2xl.Workbook, tmp_path: Path, block: int, position: int
+) -> None:
     workbook["patch.block"], workbook["patch.position"] = block, position
     workbook.save(tmp_path / "book.xlsx")
     verdict = gpt2xl.check(tmp_path / "book.xlsx")
@@ -104,15 +117,13 @@ def test_a_patch_elsewhere_would_be_found(book: Path, monkeypatch: Any) -> None:
     assert gpt2xl.check(book, reference="numpy").prompts[0].first_divergence == "patched.h.0.resid_pre"
 
 
-def test_without_a_patch_the_run_is_the_second_prompts_bit_by_bit(book: Path) -> None:
-    workbook = gpt2xl.Workbook.open(book)
+def test_without_a_patch_the_run_is_the_second_prompts_bit_by_bit(workbook: gpt2xl.Workbook) -> None:
     workbook["patch.on"] = 0
     assert np.array_equal(workbook["patched.logits"], workbook["corrupted.logits"])
     assert (workbook["patch.effect"], workbook["patch.restored"]) == (0, 0)
 
 
-def test_the_second_prompt_is_tokenized_live(book: Path, checkpoint: Checkpoint) -> None:
-    workbook = gpt2xl.Workbook.open(book)
+def test_the_second_prompt_is_tokenized_live(workbook: gpt2xl.Workbook, checkpoint: Checkpoint) -> None:
     workbook["corrupted"] = "d é"
     ids = checkpoint.vocabulary.encode("d é")
     assert workbook["corrupted.token_ids"][: len(ids), 0].tolist() == ids
@@ -120,8 +131,7 @@ def test_the_second_prompt_is_tokenized_live(book: Path, checkpoint: Checkpoint)
     np.testing.assert_allclose(workbook["corrupted.logits"][:, 0], expected, rtol=0, atol=1e-10)
 
 
-def test_a_token_by_its_word(book: Path) -> None:
-    workbook = gpt2xl.Workbook.open(book)
+def test_a_token_by_its_word(workbook: gpt2xl.Workbook) -> None:
     workbook["patch.token"] = "b"
     assert workbook["patch.token.text"] == "b"
     assert workbook["patch.logit.first"] == workbook["logits"][int(workbook["patch.token.id"]), 0]
@@ -141,16 +151,16 @@ def test_a_token_by_its_word(book: Path) -> None:
         ("corrupted", "", "Of the second prompt: There is no token to continue from"),
     ],
 )
-def test_what_cannot_be_used_is_a_sentence(book: Path, name: str, value: object, said: str) -> None:
-    workbook = gpt2xl.Workbook.open(book)
+def test_what_cannot_be_used_is_a_sentence(workbook: gpt2xl.Workbook, name: str, value: object, said: str) -> None:
     workbook[name] = value
     assert said in workbook["patch.state"]
     assert str(workbook["patch.logit"]) == str(workbook["patch.effect"]) == "#N/A"
     assert isinstance(workbook["next_token_id"], float)  # the first prompt's answer stands
 
 
-def test_steering_by_the_difference_of_the_prompts(book: Path, checkpoint: Checkpoint, tmp_path: Path) -> None:
-    workbook = gpt2xl.Workbook.open(book)
+def test_steering_by_the_difference_of_the_prompts(
+    workbook: gpt2xl.Workbook, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
     workbook["steer.from"], workbook["steer.block"], workbook["steer.scale"] = "prompts", 1, 1.5
     first, second = (
         TorchReference(checkpoint).run(checkpoint.vocabulary.encode(text))["h.1.resid_pre"][-1]
@@ -162,10 +172,9 @@ def test_steering_by_the_difference_of_the_prompts(book: Path, checkpoint: Check
 
 
 @pytest.mark.parametrize("engine", ["libreoffice", "ironcalc"])
-def test_the_other_engines(book: Path, tmp_path: Path, engine: Any) -> None:
+def test_the_other_engines(workbook: gpt2xl.Workbook, tmp_path: Path, engine: Any) -> None:
     if engine == "libreoffice" and shutil.which("soffice") is None:
         pytest.skip("LibreOffice is not installed")
-    workbook = gpt2xl.Workbook.open(book)
     workbook["patch.block"], workbook["patch.position"] = 1, 2
     workbook["steer.from"], workbook["steer.scale"] = "prompts", 0.5
     workbook.save(tmp_path / "book.xlsx")

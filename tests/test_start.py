@@ -44,7 +44,7 @@ def test_state_tokens_and_prediction(wb: gpt2xl.Workbook) -> None:
 
 
 def test_of_a_longer_prompt_the_last_sixteen_tokens_are_shown(tmp_path: Path, tiny: Checkpoint) -> None:
-    gpt2xl.build(LONG, tmp_path / "long.xlsx")
+    gpt2xl.build(LONG, tmp_path / "long.xlsx", max_tokens=24, max_chars=36)
     wb = gpt2xl.Workbook.open(tmp_path / "long.xlsx")
     ids = tiny.vocabulary.encode(LONG)
     assert len(ids) > 16
@@ -56,7 +56,7 @@ def test_of_a_longer_prompt_the_last_sixteen_tokens_are_shown(tmp_path: Path, ti
 
 def test_the_command_on_it_makes_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    gpt2xl.build('It\'s "so"', tmp_path / "made.xlsx", max_tokens=9, max_chars=30)
+    gpt2xl.build('It\'s "so"', tmp_path / "made.xlsx", max_tokens=9, max_chars=12)
     before = Path("made.xlsx").read_bytes()
     words = shlex.split(gpt2xl.Workbook.open("made.xlsx")["made.with"])
     assert words[0] == "gpt2xl"
