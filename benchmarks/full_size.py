@@ -1,6 +1,6 @@
 """GPT-2's full size: building, reading, recalculating, beside other programs, in one run on one machine.
 
-    python benchmarks/full_size.py TOKENIZER [--model FOLDER] [--max-tokens T] [--skip libreoffice,ironcalc,torch]
+    python benchmarks/full_size.py TOKENIZER [--model FOLDER] [--max-tokens T] [--skip libreoffice,torch]
 
 TOKENIZER is a folder with GPT-2's vocab.json and merges.txt. Without --model a checkpoint with GPT-2 small's shapes and
 random numbers is made. Needs XlsxWriter, 6 GB of memory for LibreOffice, and the machine for itself: ratios of two
@@ -10,30 +10,25 @@ programs that share cores with a third say nothing.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import xlsxwriter
-from safetensors.numpy import save_file
+from measure import PROMPTS, fastest, random_checkpoint, seconds
 
 import gpt2xl
-from gpt2xl.model.checkpoint import expected_shapes, load_checkpoint
-from gpt2xl.model.config import Config
+from gpt2xl.model.checkpoint import load_checkpoint
 from gpt2xl.model.forward import NumpyReference
 from gpt2xl.xlsx.compress import Compression
 from gpt2xl.xlsx.numbers import NumberRows
 from gpt2xl.xlsx.packer import Packer
 
-PROMPT, SECOND, THIRD = "Mike is quick. He moves", "Sarah is slow. She walks", "The small red car is fast"
+PROMPT, SECOND, _ = PROMPTS
 COMPRESSIONS: tuple[Compression, ...] = ("fast", "default", "small")
 SAMPLE_ROWS = 1000
 
@@ -56,15 +51,15 @@ def main() -> None:
         book = folder / "book.xlsx"
         for compression in COMPRESSIONS:
             bare = seconds(lambda compression=compression: serialise(model, compression))
-            command = ["build", PROMPT, "-o", str(book), "--model", str(model), "--force", "--quiet"]
-            took, memory = cli(*command, "--compression", compression, "--max-tokens", str(arguments.max_tokens))
+            options = ["build", PROMPT, "-o", str(book), "--model", str(model), "--force", "--quiet"]
+            took, memory = command(*options, "--compression", compression, "--max-tokens", str(arguments.max_tokens))
             size = book.stat().st_size
             print(
                 f"build, {compression}: {took:.1f} s, {took / cells * 1e9:.0f} ns a parameter, "
                 f"{xlsx * cells / took:.0f} times XlsxWriter's speed, {took / bare:.2f} of serialising and deflating "
                 f"alone ({bare:.1f} s), {size / 1e6:.0f} MB, {memory:.2f} GB of memory"
             )
-        run, memory = cli("run", str(book), "--prompt", SECOND)
+        run, memory = command("run", str(book), "--prompt", SECOND)
         print(f"run, open and edit: {run:.1f} s, {memory:.2f} GB of memory")
         workbook = gpt2xl.Workbook.open(book)
         edit(workbook, PROMPT)
@@ -73,34 +68,12 @@ def main() -> None:
             forward(PROMPT)
             theirs = fastest(forward)
             print(f"second prompt: {ours:.2f} s, {ours / theirs:.2f} of {program} ({theirs:.2f} s)")
-        for engine, open_and_edit in (("libreoffice", libreoffice), ("ironcalc", ironcalc)):
-            if engine not in skip:
-                load, edited, program = open_and_edit(book, model, folder)
-                print(
-                    f"{program}: opens in {load:.1f} s ({load / run:.1f} times run), an edit takes {edited:.2f} s "
-                    f"({edited / ours:.1f} times ours)"
-                )
-
-
-def random_checkpoint(folder: Path, tokenizer: Path) -> Path:
-    """A checkpoint as the hub lays it out, with GPT-2 small's shapes."""
-    folder.mkdir()
-    sizes = {"n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024, "vocab_size": 50257}
-    (folder / "config.json").write_text(
-        json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], **sizes})
-    )
-    for name in ("vocab.json", "merges.txt"):
-        shutil.copy(tokenizer / name, folder / name)
-    random = np.random.default_rng(0)
-    tensors = {}
-    for name, shape in expected_shapes(Config.from_folder(folder)).items():
-        stored = f"{name}.weight" if name in ("wte", "wpe") else name
-        numbers = random.standard_normal(shape, dtype=np.float32)
-        numbers *= 0.02
-        vector = np.ones if name.endswith("weight") else np.zeros
-        tensors[stored] = numbers if len(shape) > 1 else vector(shape, dtype=np.float32)
-    save_file(tensors, folder / "model.safetensors")
-    return folder
+        if "libreoffice" not in skip:
+            load, edited, program = libreoffice(book)
+            print(
+                f"{program}: opens in {load:.1f} s ({load / run:.1f} times run), an edit takes {edited:.2f} s "
+                f"({edited / ours:.1f} times ours)"
+            )
 
 
 def xlsxwriter_seconds(path: Path) -> float:
@@ -148,7 +121,7 @@ def references(model: Path, skip_torch: bool) -> Iterator[tuple[str, Callable[[s
         yield "the reference in PyTorch", lambda text: torch.run(checkpoint.vocabulary.encode(text))
 
 
-def libreoffice(book: Path, _model: Path, _folder: Path) -> tuple[float, float, str]:
+def libreoffice(book: Path) -> tuple[float, float, str]:
     """Seconds to open and to take an edit, and the program's name."""
     from gpt2xl.engines.libreoffice import LibreOffice
 
@@ -158,21 +131,6 @@ def libreoffice(book: Path, _model: Path, _folder: Path) -> tuple[float, float, 
         document = office.open(book)
         load = time.perf_counter() - start
         return load, witness_edit(document), program
-
-
-def ironcalc(_book: Path, model: Path, folder: Path) -> tuple[float, float, str]:
-    """The same; IronCalc needs the references that a large file leaves out."""
-    from gpt2xl.engines.ironcalc import IronCalc
-
-    with_references = folder / "references.xlsx"
-    cli(
-        "build", PROMPT, "-o", str(with_references), "--model", str(model), "--refs", "--compression", "fast", "--quiet"
-    )
-    with IronCalc() as engine:
-        start = time.perf_counter()
-        document = engine.open(with_references)
-        load = time.perf_counter() - start
-        return load, witness_edit(document), "IronCalc"
 
 
 def witness_edit(document: object) -> float:
@@ -187,42 +145,6 @@ def witness_edit(document: object) -> float:
 def edit(workbook: gpt2xl.Workbook, text: str) -> None:
     workbook["prompt"] = text
     assert isinstance(workbook["next_token"], str)
-
-
-def cli(*arguments: str) -> tuple[float, float]:
-    """Seconds and gigabytes (the largest resident sets) of a command and the processes that it starts, together."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from gpt2xl.commands import main; main()", *arguments], stdout=subprocess.DEVNULL
-    )
-    most = 0
-    while process.poll() is None:
-        most = max(most, resident(process.pid))
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(0.1)
-    if process.returncode:
-        raise SystemExit(f"gpt2xl {' '.join(arguments)} failed")
-    return time.perf_counter() - start, most / 1e9
-
-
-def resident(process: int) -> int:
-    """Bytes in memory, as Linux counts them, of a process and its children."""
-    total = 0
-    with suppress(OSError):  # what has just ended
-        tasks = Path(f"/proc/{process}/task").glob("*/children")
-        for number in [process, *(child for task in tasks for child in task.read_text().split())]:
-            total += int(Path(f"/proc/{number}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return total
-
-
-def fastest(work: Callable[[str], object]) -> float:
-    return min(seconds(lambda text=text: work(text)) for text in (SECOND, THIRD))
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":
