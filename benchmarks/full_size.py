@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import xlsxwriter
-from measure import PROMPTS, fastest, random_checkpoint, seconds
+from measure import PROMPTS, command, fastest, random_checkpoint, seconds
 
 import gpt2xl
 from gpt2xl.model.checkpoint import load_checkpoint
