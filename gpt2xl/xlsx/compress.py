@@ -48,11 +48,11 @@ def pack(piece: Piece, compression: Compression) -> Packed:
     """One piece. Raises `ValueError` for numbers that no cell can hold."""
     deflated = None
     if isinstance(piece, bytes):
-        text, crc = piece, zlib_ng.crc32(piece)
+        text, crc = piece, isal_zlib.crc32(piece)
     else:
         decimals = piece.decimals()
         text = piece.markup(decimals)
-        crc = zlib_ng.crc32(text)
+        crc = isal_zlib.crc32(text)
         if compression != "fast" or crc % _DICE < _OWN_WAY:
             deflated = deflate_rows(decimals, piece.opens, piece.separator, piece.close)
     if deflated is None:
