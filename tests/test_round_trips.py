@@ -326,3 +326,25 @@ def test_unzipped_and_zipped_by_programs(small: Path, model: Path, tmp_path: Pat
         assert (folder / name).is_file()
     subprocess.run(["zip", "-q", "-r", again, "."], cwd=folder, check=True)
     assert gpt2xl.check(again, model=model).ok
+
+
+def test_typed_into_saved_and_opened_again_by_libreoffice(first: Path, tmp_path: Path, office: LibreOffice) -> None:
+    """As a person does who types a prompt: LibreOffice stores 15 digits, and believes some of them later."""
+    if shutil.which("soffice") is None:
+        pytest.skip("LibreOffice is not installed")
+    typed = tmp_path / "typed.xlsx"
+    with office.open(first) as document:
+        document.set("prompt", "Snow is")
+        document.save_as(typed)
+    profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"
+    command = ["soffice", profile, "--headless", "--convert-to", "xlsx", "--outdir", tmp_path / "again", typed]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    wrong = [errors(path) for path in (typed, tmp_path / "again" / "typed.xlsx")]
+    assert wrong[0] == wrong[1]
+
+
+def errors(path: Path) -> dict[str, int]:
+    """How many cells of each sheet store an error."""
+    with zipfile.ZipFile(path) as package:
+        names = [name for name in package.namelist() if name.startswith("xl/worksheets/sheet")]
+        return {name: package.read(name).count(b't="e"') for name in names}
