@@ -31,7 +31,7 @@ def pytest_collection_finish() -> None:
     """Half of a build's time here would go into looking for garbage among all that the tests have imported."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture(scope="session")

@@ -54,3 +54,4 @@ class Lent(gpt2xl.Workbook):
         for ref in self._typed:
             super().__setitem__(ref, self.cached(ref))
         self._typed.clear()
+        self.book.recalculate()

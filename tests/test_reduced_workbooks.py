@@ -18,7 +18,7 @@ from gpt2xl.model.checkpoint import Checkpoint
 from gpt2xl.model.reduced import reduced
 
 PROMPT = "The cat sat on the"
-SIZES = ("--max-tokens", 16, "--max-chars", 40, "--quiet")
+SIZES = ("--max-tokens", 13, "--max-chars", 20, "--quiet")
 
 
 def invoke(*arguments: object) -> Result:
@@ -34,6 +34,14 @@ def checked(path: Path, *options: object) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every token with all digits."""
+    path = tmp_path_factory.mktemp("whole") / "whole.xlsx"
+    assert invoke("build", PROMPT, "-o", path, *SIZES).exit_code == 0
+    return path
+
+
+@pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first 300 tokens."""
     path = tmp_path_factory.mktemp("few") / "few.xlsx"
@@ -42,18 +50,18 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def rounded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three digits of every parameter."""
-    path = tmp_path_factory.mktemp("short") / "short.xlsx"
+    path = tmp_path_factory.mktemp("rounded") / "rounded.xlsx"
     assert invoke("build", PROMPT, "-o", path, "--digits", 3, *SIZES).exit_code == 0
     return path
 
 
-def test_the_file_says_how_many_tokens_it_has(few: Path, first: Path, wb: gpt2xl.Workbook, tiny: Checkpoint) -> None:
+def test_the_file_says_how_many_tokens_it_has(few: Path, whole: Path, tiny: Checkpoint) -> None:
     workbook = gpt2xl.Workbook.open(few)
     assert workbook.cached("model.vocab") == 300
     assert "model.digits" not in workbook
-    assert "model.vocab" not in wb
+    assert "model.vocab" not in gpt2xl.Workbook.open(whole)
     assert workbook.book.resolve("model.vocab")[0] == workbook.sheets[0]
     assert workbook.cached("wte").shape == (300, 64)
     assert workbook.cached("model.parameters") == 173_824 - 724 * 64
@@ -61,7 +69,7 @@ def test_the_file_says_how_many_tokens_it_has(few: Path, first: Path, wb: gpt2xl
     facts = json.loads(invoke("info", few, "--json").stdout)
     assert facts["vocab"] == 300
     assert "vocab 300" in " ".join(invoke("info", few).stdout.split())
-    assert few.stat().st_size < 0.85 * first.stat().st_size
+    assert few.stat().st_size < 0.85 * whole.stat().st_size
 
 
 def test_first_tokens_run(few: Path, tiny: Checkpoint) -> None:
@@ -81,31 +89,31 @@ def test_first_tokens_checked(few: Path) -> None:
         assert "unrounded_next_token_id" not in verdict["prompts"][0]
 
 
-def test_the_file_says_how_many_digits_it_has(short: Path, first: Path, tiny: Checkpoint) -> None:
-    workbook = gpt2xl.Workbook.open(short)
+def test_the_file_says_how_many_digits_it_has(rounded: Path, whole: Path, tiny: Checkpoint) -> None:
+    workbook = gpt2xl.Workbook.open(rounded)
     assert workbook.cached("model.digits") == 3
     assert "model.vocab" not in workbook
     for name, values in reduced(tiny, None, 3).tensors.items():
         np.testing.assert_array_equal(workbook.cached(name), np.atleast_2d(values), err_msg=name)
-    assert json.loads(invoke("info", short, "--json").stdout)["digits"] == 3
-    assert short.stat().st_size < 0.75 * first.stat().st_size
+    assert json.loads(invoke("info", rounded, "--json").stdout)["digits"] == 3
+    assert rounded.stat().st_size < 0.75 * whole.stat().st_size
 
 
-def test_check_says_by_how_much_each_step_moved(short: Path, tiny: Checkpoint) -> None:
+def test_check_says_by_how_much_each_step_moved(rounded: Path, tiny: Checkpoint) -> None:
     from gpt2xl.model.reference import NumpyReference
 
-    verdict = checked(short, "--reference", "numpy")
+    verdict = checked(rounded, "--reference", "numpy")
     (prompt,) = verdict["prompts"]
     ids = prompt["token_ids"]
-    rounded, exact = (NumpyReference(reduced(tiny, None, digits)).run(ids) for digits in (3, None))
+    moved, exact = (NumpyReference(reduced(tiny, None, digits)).run(ids) for digits in (3, None))
     steps = [step for step in prompt["steps"] if not step["name"].startswith("attribution.")]
     assert [step["name"] for step in steps] == list(exact)
     for step in steps:
         assert step["max_abs_diff"] < 1e-11
-        assert step["moved"] == pytest.approx(np.abs(rounded[step["name"]] - exact[step["name"]]).max(), abs=1e-12)
+        assert step["moved"] == pytest.approx(np.abs(moved[step["name"]] - exact[step["name"]]).max(), abs=1e-12)
         assert step["moved"] > 0
     assert prompt["unrounded_next_token_id"] == int(np.argmax(exact["logits"]))
-    lines = invoke("check", short).stdout.splitlines()
+    lines = invoke("check", rounded).stdout.splitlines()
     steps = [line.split() for line in lines if line.startswith("  ok ")]
     assert [words[-2] for words in steps] == ["moved"] * len(prompt["steps"])
     assert f"  next token before rounding {prompt['unrounded_next_token_id']}" in lines
@@ -122,9 +130,9 @@ def test_fewer_digits_move_further(tmp_path: Path) -> None:
     assert moved[2] == 0
 
 
-def test_a_changed_parameter_is_found_all_the_same(short: Path, tmp_path: Path) -> None:
+def test_a_changed_parameter_is_found_all_the_same(rounded: Path, tmp_path: Path) -> None:
     """What decides is the model as it was rounded: a difference far below what rounding moved is one."""
-    workbook = gpt2xl.Workbook.open(short)
+    workbook = gpt2xl.Workbook.open(rounded)
     bias = workbook["ln_f.bias"]
     workbook["ln_f.bias"] = bias + 1e-4
     workbook.save(tmp_path / "changed.xlsx")

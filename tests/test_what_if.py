@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from checkpoints import random_checkpoint
 from click.testing import CliRunner
+from sharing import Lent
 
 import gpt2xl
 from gpt2xl.commands import main
@@ -33,9 +34,9 @@ def books(short: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 
 
 @pytest.fixture(scope="module")
-def usual_logits(books: dict[str, Path]) -> dict[str, Any]:
-    """What the models say while nothing is switched."""
-    return {name: gpt2xl.Workbook.open(path)["logits"] for name, path in books.items()}
+def opened(books: dict[str, Path]) -> dict[str, Lent]:
+    """The same workbooks, open."""
+    return {name: Lent.open(path) for name, path in books.items()}
 
 
 def settings(name: str, heads: int, blocks: int, width: int) -> dict[str, Any]:
@@ -68,21 +69,22 @@ CASES = [
 ]
 
 
-def with_settings(books: dict[str, Path], model: str, name: str, path: Path) -> Path:
-    workbook = gpt2xl.Workbook.open(books[model])
+def with_settings(opened: dict[str, Lent], model: str, name: str, path: Path) -> Path:
+    workbook = opened[model]
     heads, blocks, width = SIZES[model]
     for ref, value in settings(name, heads, blocks, width).items():
         workbook[ref] = value
     workbook.save(path)
+    workbook.take_back()
     return path
 
 
 @pytest.mark.parametrize(("model", "name"), CASES, ids=lambda case: str(case))
 def test_every_step_is_the_references_with_hooks(
-    books: dict[str, Path], usual_logits: dict[str, Any], model: str, name: str, tmp_path: Path
+    opened: dict[str, Lent], model: str, name: str, tmp_path: Path
 ) -> None:
-    path = with_settings(books, model, name, tmp_path / "book.xlsx")
-    assert np.abs(gpt2xl.Workbook.open(path)["logits"] - usual_logits[model]).max() > 1e-6
+    path = with_settings(opened, model, name, tmp_path / "book.xlsx")
+    assert np.abs(gpt2xl.Workbook.open(path)["logits"] - opened[model]["logits"]).max() > 1e-6
     verdict = gpt2xl.check(path)
     assert verdict.ok
     assert max(step.max_abs_diff for step in verdict.prompts[0].steps) < 1e-9
@@ -90,13 +92,13 @@ def test_every_step_is_the_references_with_hooks(
     assert {"clean.logits", "clean.probs"} <= {step.name for step in verdict.prompts[0].steps}
 
 
-def test_the_numpy_reference_is_switched_too(books: dict[str, Path], tmp_path: Path) -> None:
-    assert gpt2xl.check(with_settings(books, "random", "several", tmp_path / "book.xlsx"), reference="numpy").ok
+def test_the_numpy_reference_is_switched_too(opened: dict[str, Lent], tmp_path: Path) -> None:
+    assert gpt2xl.check(with_settings(opened, "random", "several", tmp_path / "book.xlsx"), reference="numpy").ok
 
 
-def test_a_wrong_switch_would_be_found(books: dict[str, Path], tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_wrong_switch_would_be_found(opened: dict[str, Lent], tmp_path: Path, monkeypatch: Any) -> None:
     """The reference is switched as the workbook is: with another head off, the first step to differ is its z."""
-    path = with_settings(books, "random", "head 1.2", tmp_path / "book.xlsx")
+    path = with_settings(opened, "random", "head 1.2", tmp_path / "book.xlsx")
     read = gpt2xl.verify.read_settings
 
     def other(workbook: Any) -> Any:
@@ -247,10 +249,10 @@ def test_the_other_engines_refuse_too(witnesses: dict[str, Any], books: dict[str
 
 
 @pytest.mark.parametrize("engine", ["libreoffice", "ironcalc"])
-def test_check_reads_the_settings_for_every_engine(books: dict[str, Path], engine: Any, tmp_path: Path) -> None:
+def test_check_reads_the_settings_for_every_engine(opened: dict[str, Lent], engine: Any, tmp_path: Path) -> None:
     if engine == "libreoffice" and shutil.which("soffice") is None:
         pytest.skip("LibreOffice is not installed")
-    path = with_settings(books, "random", "several", tmp_path / "book.xlsx")
+    path = with_settings(opened, "random", "several", tmp_path / "book.xlsx")
     assert gpt2xl.check(path, engine=engine).ok
 
 

@@ -105,21 +105,22 @@ def test_ironcalc_from_wrong_values(first: Path, wrong: Path) -> None:
         assert differences(ironcalc.open(wrong), first) == []
 
 
-def test_our_engine_from_wrong_values(wb: gpt2xl.Workbook, wrong: Path) -> None:
-    workbook, right = gpt2xl.Workbook.open(wrong), wb
+def test_our_engine_from_wrong_values(first: Path, wrong: Path) -> None:
+    workbook, right = gpt2xl.Workbook.open(wrong), gpt2xl.Workbook.open(first)
     workbook.recalculate()
     for sheet, rect, _ in right.formulas():
         now, stored = workbook.book.get(sheet, rect), right.book.sheet(sheet).take(rect)
         assert now.equals(stored), f"{sheet}!{rect}"
 
 
-def test_gnumeric_from_wrong_values(wb: gpt2xl.Workbook, wrong: Path, tmp_path: Path) -> None:
+def test_gnumeric_from_wrong_values(first: Path, wrong: Path, tmp_path: Path) -> None:
     if shutil.which("ssconvert") is None:
         pytest.skip("gnumeric is not installed")
     theirs = gpt2xl.Workbook.open(recalculate(wrong, tmp_path / "gnumeric.xlsx"))
+    ours = gpt2xl.Workbook.open(first)
     found = []
-    for sheet, rect, _ in wb.formulas():
-        stored, computed = wb.book.sheet(sheet).take(rect), theirs.book.sheet(sheet).take(rect)
+    for sheet, rect, _ in ours.formulas():
+        stored, computed = ours.book.sheet(sheet).take(rect), theirs.book.sheet(sheet).take(rect)
         values = [
             [CellError(value.text) if isinstance(value, ExcelError) else value for value in line]
             for line in computed.tolist()
