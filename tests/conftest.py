@@ -66,13 +66,13 @@ def wb(opened_first: Lent) -> Iterator[gpt2xl.Workbook]:
     opened_first.take_back()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def read_values(first: Path) -> openpyxl.Workbook:
     """The values of `first` as an independent reader has them. Not to be changed."""
     return openpyxl.load_workbook(first, data_only=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def read_formulas(first: Path) -> openpyxl.Workbook:
     """The formulas and formats of `first` as an independent reader has them. Not to be changed."""
     return openpyxl.load_workbook(first)
