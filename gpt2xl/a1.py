@@ -119,6 +119,15 @@ class Rect:
             and other.right <= self.right
         )
 
+    def around(self, other: Rect) -> Rect:
+        """The smallest rectangle with all cells of both."""
+        return Rect(
+            min(self.top, other.top),
+            min(self.left, other.left),
+            max(self.bottom, other.bottom),
+            max(self.right, other.right),
+        )
+
     def cell(self, row: int, column: int) -> Rect:
         """The single cell at (`row`, `column`) counted from 0 inside this rectangle."""
         return Rect.of(self.top + row, self.left + column, 1, 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from gpt2xl.a1 import MAX_SHEET_NAME, Rect
+from gpt2xl.a1 import MAX_SHEET_NAME, Rect, quote_sheet
 from gpt2xl.errors import TemplateError
 from gpt2xl.model.config import Config
 from gpt2xl.plan import expand, later, layout
@@ -121,6 +121,7 @@ class _Planner:
         drafts = self._drafts()
         placed = [(draft, self._arrange(draft)) for draft in drafts]
         sheets: dict[str, Sheet] = {}
+        arrays = {"arrays": ", ".join(self._arrays(placed))}
         for draft, spots in placed:
             sheet = sheets.setdefault(draft.name, self._sheet(draft, sheets))
             sheet.charts += draft.template.charts
@@ -128,11 +129,23 @@ class _Planner:
                 replace(text, text=self.filler.fill(text.text, draft.words)) for text in draft.template.texts
             )
             for (entry, words), spot in zip(draft.entries, spots, strict=True):
-                self._item(sheet, draft.template, entry, words, spot)
+                self._item(sheet, draft.template, entry, {**words, **arrays}, spot)
         for sheet in sheets.values():
             if sheet.layout == "":
                 raise TemplateError(f"sheet `{sheet.name}` has no layout")
         return Plan(tuple(sheets.values()), self.names, self.sizes)
+
+    @staticmethod
+    def _arrays(placed: Sequence[tuple[_Draft, Sequence[Spot]]]) -> Iterator[str]:
+        """For each sheet the rectangle around its array formulas, but for those of the sheet that asks for them."""
+        around: dict[str, Rect] = {}
+        for draft, spots in placed:
+            if any("{arrays}" in (entry.formula or "") for entry, _ in draft.entries):
+                continue
+            for (entry, _), spot in zip(draft.entries, spots, strict=True):
+                if entry.way in ("array", "block"):
+                    around[draft.name] = around.get(draft.name, spot.rect).around(spot.rect)
+        yield from (f"{quote_sheet(sheet)}!{rect.absolute}" for sheet, rect in around.items())
 
     # -- what stands where -------------------------------------------------------------------------------------
 
