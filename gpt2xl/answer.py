@@ -49,6 +49,8 @@ def read_answer(workbook: Workbook, top: int = 10, wanted: Sequence[str] = ()) -
         raise WorkbookError(
             f"{workbook.path} has {sentence} in `next_token`, not a token; give the inputs values that formulas can use"
         )
+    if "patch.state" in workbook and workbook["patch.on"] != 0 and (sentence := workbook["patch.state"]):
+        raise PromptError(str(sentence))
     count = int(_float(workbook["n_tokens"]))
     logits, probs = np.ravel(workbook["logits"]), np.ravel(workbook["probs"])
     texts = np.ravel(np.asarray(workbook["vocabulary.text"], dtype=object))

@@ -217,6 +217,8 @@ def run(
         click.echo(f"generated   {answer['generated_text']!r} (ids {' '.join(map(str, answer['generated_ids']))})")
     if answer["generated_end"]:
         click.echo(f"            {answer['generated_end']}")
+    if answer["next_token_id"] != answer["top"][0]["id"]:
+        click.echo("the probabilities before sampling:")
     for entry in answer["top"]:
         click.echo(f"{entry['prob']:9.4%}  {entry['logit']:10.4f}  {entry['id']:6d}  {entry['token']!r}")
     if "unfinished" in answer:

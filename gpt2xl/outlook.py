@@ -27,13 +27,13 @@ class Rates:
     reference: float  # a parameter that carries its reference, in addition
     whole: float  # a formula whose value is a whole number: the tokenizer's
     other: float  # any other formula with its value, a constant, a text, an index
-    bare: float = 0.55  # the part of the last two that is left where cells carry no references
+    bare: float  # the part of the last two that is left where cells carry no references
 
 
 RATES: dict[Compression, Rates] = {
-    "fast": Rates(digit=0.62, markup=1.15, reference=2.5, whole=4.3, other=11.8),
-    "default": Rates(digit=0.6, markup=0.7, reference=2.8, whole=3.5, other=9.8),
-    "small": Rates(digit=0.6, markup=0.7, reference=2.8, whole=3.5, other=9.8),
+    "fast": Rates(digit=0.62, markup=1.15, reference=2.5, whole=4.3, other=11.8, bare=0.55),
+    "default": Rates(digit=0.6, markup=0.7, reference=2.8, whole=3.5, other=9.8, bare=0.6),
+    "small": Rates(digit=0.6, markup=0.7, reference=2.8, whole=3.5, other=9.8, bare=0.55),
 }
 
 

@@ -113,6 +113,9 @@ class Workbook:
         self.book.set(sheet, rect, values)
         self._edited.setdefault(sheet, []).append(rect)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
     def __contains__(self, ref: str) -> bool:
         try:
             self.book.resolve(ref)
