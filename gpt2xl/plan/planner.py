@@ -19,6 +19,9 @@ from gpt2xl.plan.template import formulas
 from gpt2xl.plan.words import PLACEHOLDER, Filler
 from gpt2xl.plan.writer import Writer
 
+# Of a formula with one for each sheet: what fits into Excel's 8,192 characters and 255 arguments.
+_MOST_RANGES = 150
+
 
 def check_templates(document: Document) -> None:
     """Parse every formula of a document, so that a mistake shows before any model is at hand."""
@@ -136,16 +139,19 @@ class _Planner:
         return Plan(tuple(sheets.values()), self.names, self.sizes)
 
     @staticmethod
-    def _arrays(placed: Sequence[tuple[_Draft, Sequence[Spot]]]) -> Iterator[str]:
-        """For each sheet the rectangle around its array formulas, but for those of the sheet that asks for them."""
+    def _arrays(placed: Sequence[tuple[_Draft, Sequence[Spot]]]) -> list[str]:
+        """For each sheet the rectangle around its array formulas, but for those of the sheet that asks for them.
+
+        Other runs of the model come last: where there are too many sheets for one formula, those are left out.
+        """
         around: dict[str, Rect] = {}
-        for draft, spots in placed:
+        for draft, spots in sorted(placed, key=lambda item: item[0].template.group == "runs"):
             if any("{arrays}" in (entry.formula or "") for entry, _ in draft.entries):
                 continue
             for (entry, _), spot in zip(draft.entries, spots, strict=True):
                 if entry.way in ("array", "block"):
                     around[draft.name] = around.get(draft.name, spot.rect).around(spot.rect)
-        yield from (f"{quote_sheet(sheet)}!{rect.absolute}" for sheet, rect in around.items())
+        return [f"{quote_sheet(sheet)}!{rect.absolute}" for sheet, rect in around.items()][:_MOST_RANGES]
 
     # -- what stands where -------------------------------------------------------------------------------------
 
