@@ -21,6 +21,7 @@ from gpt2xl.plan.writer import Writer
 
 # Of a formula with one for each sheet: what fits into Excel's 8,192 characters and 255 arguments.
 _MOST_RANGES = 150
+_WASTE = 4
 
 
 def check_templates(document: Document) -> None:
@@ -140,18 +141,19 @@ class _Planner:
 
     @staticmethod
     def _arrays(placed: Sequence[tuple[_Draft, Sequence[Spot]]]) -> list[str]:
-        """For each sheet the rectangle around its array formulas, but for those of the sheet that asks for them.
+        """For each sheet rectangles around its array formulas, but for those of the sheet that asks for them.
 
         Other runs of the model come last: where there are too many sheets for one formula, those are left out.
         """
-        around: dict[str, Rect] = {}
+        around: dict[str, list[Rect]] = {}
         for draft, spots in sorted(placed, key=lambda item: item[0].template.group == "runs"):
             if any("{arrays}" in (entry.formula or "") for entry, _ in draft.entries):
                 continue
             for (entry, _), spot in zip(draft.entries, spots, strict=True):
                 if entry.way in ("array", "block"):
-                    around[draft.name] = around.get(draft.name, spot.rect).around(spot.rect)
-        return [f"{quote_sheet(sheet)}!{rect.absolute}" for sheet, rect in around.items()][:_MOST_RANGES]
+                    _join(around.setdefault(draft.name, []), spot.rect)
+        ranges = [f"{quote_sheet(sheet)}!{rect.absolute}" for sheet, rects in around.items() for rect in rects]
+        return ranges[:_MOST_RANGES]
 
     # -- what stands where -------------------------------------------------------------------------------------
 
@@ -340,3 +342,12 @@ class _Planner:
 
 def _any(_: str) -> bool:
     return True
+
+
+def _join(rects: list[Rect], rect: Rect) -> None:
+    """Add a rectangle, or let the last one grow around it where that takes in few other cells."""
+    both = rects[-1].around(rect) if rects else rect
+    if rects and both.size <= _WASTE * (rects[-1].size + rect.size):
+        rects[-1] = both
+    else:
+        rects.append(rect)
