@@ -50,7 +50,7 @@ class Names:
     def formula(self, text: str, row: int) -> Node:
         """The tree of a formula that stands in `row`, its tables as plain references; raises `FormulaSyntaxError`."""
         tree = parse(text)
-        return placed(tree, self._tables, row) if self._tables else tree
+        return placed(tree, self._tables, row) if self._tables or "[" in text else tree
 
     def row_key(self, sheet: str, row: int) -> tuple[str, ...]:
         """What `#This Row` depends on besides the row: the tables that have the row among their data."""
