@@ -19,7 +19,7 @@ from gpt2xl.plan.template import formulas
 from gpt2xl.plan.words import PLACEHOLDER, Filler
 from gpt2xl.plan.writer import Writer
 
-# Of a formula with one for each sheet: what fits into Excel's 8,192 characters and 255 arguments.
+# Of a formula with some for each sheet: what fits into Excel's 8,192 characters.
 _MOST_RANGES = 150
 _WASTE = 4
 
@@ -125,7 +125,7 @@ class _Planner:
         drafts = self._drafts()
         placed = [(draft, self._arrange(draft)) for draft in drafts]
         sheets: dict[str, Sheet] = {}
-        arrays = {"arrays": ", ".join(self._arrays(placed))}
+        arrays = {"arrays": " + ".join(f"COUNT({cells})" for cells in self._arrays(placed))}
         for draft, spots in placed:
             sheet = sheets.setdefault(draft.name, self._sheet(draft, sheets))
             sheet.charts += draft.template.charts
