@@ -3,7 +3,7 @@
     python benchmarks/engines.py TOKENIZER [--sizes tiny,medium,full] [--engines gpt2xl,libreoffice,ironcalc]
 
 TOKENIZER is a folder with GPT-2's vocab.json and merges.txt. `medium` and `full` are checkpoints of random numbers: a
-twelfth of GPT-2 small's blocks and a third of its width, and all of it. IronCalc reads the same model with cell
+third of GPT-2 small's blocks and of its width, and all of it. IronCalc reads the same model with cell
 references, which it needs. Each program runs by itself and has the machine to itself; one that takes more memory than
 is free is stopped, and the table says so.
 """
@@ -30,7 +30,6 @@ SIZES: dict[str, dict[str, int]] = {
 }
 ENGINES = ("gpt2xl", "libreoffice", "ironcalc")
 MOST_OF_MEMORY = 0.9
-TIMEOUT = 3600.0
 
 
 def main() -> None:

@@ -78,7 +78,7 @@ class Doubles:
             if values.dtype == np.float64:
                 doubles[begin:end] = values
             else:
-                _as_written(np.ascontiguousarray(values).reshape(-1), doubles[begin:end].reshape(-1))
+                as_written(values, doubles[begin:end])
 
         step = max(1, _A_THREADS_SHARE // self.shape[1])
         begins = range(0, len(doubles), step)
@@ -90,16 +90,13 @@ class Doubles:
         return doubles
 
 
-def as_written(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """float32 of any shape -> the doubles of their shortest decimals."""
-    doubles = np.empty(values.shape)
-    _as_written(np.ascontiguousarray(values).reshape(-1), doubles.reshape(-1))
-    return doubles
-
-
-def _as_written(numbers: NDArray[np.float32], doubles: NDArray[np.float64]) -> None:
+def as_written(values: NDArray[np.float32], out: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """float32 of any shape -> the doubles of their shortest decimals, in `out` (contiguous) where that is given."""
+    doubles = np.empty(values.shape) if out is None else out
+    numbers, flat = np.ascontiguousarray(values).reshape(-1), doubles.reshape(-1)
     for start in range(0, numbers.size, _AT_A_TIME):
-        _read_back(numbers[start : start + _AT_A_TIME], doubles[start : start + _AT_A_TIME])
+        _read_back(numbers[start : start + _AT_A_TIME], flat[start : start + _AT_A_TIME])
+    return doubles
 
 
 def _read_back(numbers: NDArray[np.float32], doubles: NDArray[np.float64]) -> None:

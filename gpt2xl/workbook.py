@@ -114,6 +114,7 @@ class Workbook:
         self._edited.setdefault(sheet, []).append(rect)
 
     def __iter__(self) -> Iterator[str]:
+        """The defined names."""
         return iter(self.names)
 
     def __contains__(self, ref: str) -> bool:

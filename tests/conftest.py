@@ -62,8 +62,7 @@ def opened_first(first: Path) -> Lent:
 @pytest.fixture
 def wb(opened_first: Lent) -> Iterator[gpt2xl.Workbook]:
     """`first`, open, as it is in its file."""
-    yield opened_first
-    opened_first.take_back()
+    yield from opened_first.for_one_test()
 
 
 @pytest.fixture(scope="module")
@@ -86,5 +85,4 @@ def opened_short(short: Path) -> Lent:
 @pytest.fixture
 def short_wb(opened_short: Lent) -> Iterator[gpt2xl.Workbook]:
     """`short`, open, as it is in its file."""
-    yield opened_short
-    opened_short.take_back()
+    yield from opened_short.for_one_test()

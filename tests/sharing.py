@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,11 @@ class Lent(gpt2xl.Workbook):
     def __setitem__(self, ref: str, value: Any) -> None:
         super().__setitem__(ref, value)
         self._typed.append(ref)
+
+    def for_one_test(self) -> Iterator[gpt2xl.Workbook]:
+        """What a fixture yields."""
+        yield self
+        self.take_back()
 
     def take_back(self) -> None:
         """Undo what a test has typed."""

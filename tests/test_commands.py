@@ -235,6 +235,15 @@ def test_run_prints_the_prediction(first: Path) -> None:
     assert lines[3].endswith("' mat'")
 
 
+def test_run_says_that_a_token_was_sampled(first: Path) -> None:
+    settings = ["--set", "temperature=2", "--set", "random=0.9999", "--get", "what_if.line"]
+    result = invoke("run", first, *settings)
+    assert result.exit_code == 0, result.stderr
+    assert "the probabilities before sampling:" in result.stdout
+    assert "Sampled at temperature 2" in result.stdout
+    assert "sampling" not in invoke("run", first).stdout
+
+
 def test_run_json_has_the_keys_of_the_contract(first: Path, tiny: Checkpoint) -> None:
     result = invoke("run", first, "--json", "--top", 3, "--prompt", "Anna lost her hat. She")
     assert result.exit_code == 0

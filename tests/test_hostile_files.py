@@ -176,8 +176,7 @@ def opened(harmful: Path) -> Lent:
 @pytest.fixture
 def workbook(opened: Lent) -> Iterator[Workbook]:
     """The same workbook, open, as it is in its file."""
-    yield opened
-    opened.take_back()
+    yield from opened.for_one_test()
 
 
 def formulas_of(path: Path) -> dict[tuple[str, str], str]:

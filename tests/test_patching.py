@@ -44,8 +44,7 @@ def opened(book: Path) -> Lent:
 @pytest.fixture
 def workbook(opened: Lent) -> Iterator[gpt2xl.Workbook]:
     """The workbook, open, as it is in its file."""
-    yield opened
-    opened.take_back()
+    yield from opened.for_one_test()
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +180,15 @@ def test_the_other_engines(workbook: gpt2xl.Workbook, tmp_path: Path, engine: An
     verdict = gpt2xl.check(tmp_path / "book.xlsx", engine=engine)
     assert verdict.ok
     assert {"clean.probs", "corrupted.probs", "patched.probs"} <= {step.name for step in verdict.prompts[0].steps}
+
+
+def test_run_refuses_what_cannot_be_used(book: Path) -> None:
+    result = CliRunner().invoke(main, ["run", str(book), "--set", "patch.on=1", "--set", "patch.position=99"])
+    assert result.exit_code == 2
+    assert "patch.position" in result.stderr
+    # Switched off, it is of no consequence.
+    result = CliRunner().invoke(main, ["run", str(book), "--set", "patch.on=0", "--set", "patch.position=99"])
+    assert result.exit_code == 0, result.stderr
 
 
 def test_plain_and_two_prompts_exclude_each_other(tmp_path: Path) -> None:

@@ -103,6 +103,11 @@ def test_references_of_every_kind(calculated: Workbook) -> None:
             calculated[ref]
 
 
+def test_it_gives_its_names_one_by_one(calculated: Workbook) -> None:
+    assert list(calculated) == calculated.names
+    assert calculated.names
+
+
 def test_not_found_is_a_key_error_and_says_what(calculated: Workbook) -> None:
     with pytest.raises(KeyError) as caught:
         calculated["h.9.attn.q"]

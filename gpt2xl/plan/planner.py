@@ -21,7 +21,7 @@ from gpt2xl.plan.writer import Writer
 
 # Of a formula with some for each sheet: what fits into Excel's 8,192 characters.
 _MOST_RANGES = 150
-_WASTE = 4
+_WASTE = 4  # times as many cells as a rectangle was to hold
 
 
 def check_templates(document: Document) -> None:

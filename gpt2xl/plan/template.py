@@ -33,7 +33,8 @@ column: a name means that token's row or column of the step, in the second facto
 tokens themselves), with ``{g}``, the number of the row or column.
 ``patched`` is the formula in the run with a row copied from the main run: x is the usual one, names are the main run's.
 ``repeat = "block"`` on a sheet repeats it for each transformer block (``{i}``); ``repeat = "head"`` on steps that
-follow each other repeats these steps for each head (``{j}``). In formulas and texts ``{...}`` is replaced by a number.
+follow each other repeats these steps for each head (``{j}``). In formulas and texts ``{...}`` is replaced by a number,
+``{arrays}`` by a count of all cells around array formulas on other sheets.
 Formulas are Excel's, with these additions, which become plain references when a workbook is planned:
 
 ``row``, ``col``

@@ -140,20 +140,20 @@ def _write_package(
         writing = thread.submit(write_ahead, now)
         meanwhile()
         waiting: list[_Sheet] = []
-        for name in titles:
-            if name in now:
-                continue
-            made = sheet(name, list(sheets.get(titles[name], ())))
-            if not writing.done():
-                waiting.append(replace(made, packed=list(made.packed)))
-                continue
+
+        def write_waiting() -> None:
             writing.result()
-            for earlier in (*waiting, made):
-                _write_sheet(package, earlier)
+            for made in waiting:
+                _write_sheet(package, made)
             waiting.clear()
-        writing.result()
-        for made in waiting:
-            _write_sheet(package, made)
+
+        for name in titles:
+            if name not in now:
+                made = sheet(name, list(sheets.get(titles[name], ())))
+                waiting.append(made if writing.done() else replace(made, packed=list(made.packed)))
+                if writing.done():
+                    write_waiting()
+        write_waiting()
         for name in parts.namelist():
             if name not in titles and name != _CONTENT_TYPES:
                 package.write(entry(name), _of_ours(name, parts.read(name)))
