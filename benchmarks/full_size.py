@@ -92,7 +92,7 @@ def xlsxwriter_seconds(path: Path) -> float:
 
 
 def serialise(model: Path, compression: Compression) -> None:
-    """The parameters as rows of cells, deflated, and nothing else; by processes as `build` does."""
+    """The parameters as rows of cells, deflated, and nothing else."""
 
     def pieces() -> Iterator[NumberRows]:
         tensors = load_checkpoint(model).tensors
@@ -104,7 +104,7 @@ def serialise(model: Path, compression: Compression) -> None:
                 opens = [b'<row r="%d"><c><v>' % (start + row + 1) for row in range(len(rows))]
                 yield NumberRows(rows, opens, b"</v></c><c><v>", b"</v></c></row>")
 
-    with closing(Packer(compression, helpers=True)) as packer, open(os.devnull, "wb") as out:
+    with closing(Packer(compression, many=True)) as packer, open(os.devnull, "wb") as out:
         for packed in packer.packed(pieces()):
             out.write(packed.deflated)
 

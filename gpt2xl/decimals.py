@@ -1,10 +1,6 @@
-"""float32 numbers as decimals: the shortest that read back as the same float32, as doubles, exactly and fast.
+"""float32 numbers as the doubles that a reader makes of their shortest decimals.
 
-A workbook's cells hold decimals and its formulas compute with the doubles nearest to them. For most numbers the
-decimals needed follow from the binary exponent: where 10^-s is at most the distance of neighbouring float32, the
-multiple of 10^-s nearest to the number is nearer to it than to its neighbours. It is tried with ever fewer decimals
-while that still reads back as the same float32. A whole number below 2^53 divided by 10^s, s up to 22, is the double
-nearest to the quotient (Clinger 1990, "How to read floating point numbers accurately", fast path).
+A workbook's cells hold decimals and its formulas compute with the doubles nearest to them.
 """
 
 from __future__ import annotations
@@ -20,26 +16,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from gpt2xl.xlsx.numbers import Rows
 
-_MOST_DECIMALS = 22
 # Numbers that are looked at together: what fits a processor's cache.
 _AT_A_TIME = 16_384
 _A_THREADS_SHARE = 1 << 18
-
-_TENS = 10.0 ** np.arange(_MOST_DECIMALS + 1)
-# By the exponent's eight bits: the decimals whose unit is at most the distance of neighbours, 2^(exponent - 150).
-_DECIMALS = np.ceil(np.log10(2.0) * (150 - np.arange(256.0))).astype(np.intp)
-_FEWEST = 1
-# Up to so many decimals fewer are tried with all numbers: picking some of them takes as long.
-_ALL = 3
-
-
-def _scales(fewer: int) -> NDArray[np.float64]:
-    """By the exponent's eight bits: 10^s for so many fewer decimals s, NaN where there are too few or too many."""
-    usual = (np.maximum(_FEWEST, fewer) <= _DECIMALS) & (_DECIMALS <= _MOST_DECIMALS)
-    return np.where(usual, _TENS[np.where(usual, _DECIMALS - fewer, 0)], np.nan)
-
-
-_SCALES = [_scales(fewer) for fewer in range(_MOST_DECIMALS)]
 
 
 class Doubles:
@@ -92,49 +71,18 @@ class Doubles:
 
 def as_written(values: NDArray[np.float32], out: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
     """float32 of any shape -> the doubles of their shortest decimals, in `out` (contiguous) where that is given."""
+    from gpt2xl.xlsx.shortest import as_doubles  # which takes its time to import
+
     doubles = np.empty(values.shape) if out is None else out
     numbers, flat = np.ascontiguousarray(values).reshape(-1), doubles.reshape(-1)
+    digits, exponents = np.empty(_AT_A_TIME, np.int32), np.empty(_AT_A_TIME, np.int8)
+    left, some = np.empty(_AT_A_TIME, np.bool_), np.empty(_AT_A_TIME, np.float32)
     for start in range(0, numbers.size, _AT_A_TIME):
-        _read_back(numbers[start : start + _AT_A_TIME], flat[start : start + _AT_A_TIME])
+        part = flat[start : start + _AT_A_TIME]
+        now = some[: part.size]
+        now[:] = numbers[start : start + _AT_A_TIME]
+        if not as_doubles(now, now.view(np.uint32), digits, exponents, left, part):
+            # Too large or too small for the way that is fast.
+            places = np.flatnonzero(np.isnan(part))
+            part[places] = orjson.loads(orjson.dumps(now[places], option=orjson.OPT_SERIALIZE_NUMPY))
     return doubles
-
-
-def _read_back(numbers: NDArray[np.float32], doubles: NDArray[np.float64]) -> None:
-    exponents = (numbers.view(np.uint32) >> 23).astype(np.intp)
-    exponents &= 255
-    exact = numbers.astype(np.float64)
-    scale, tried = np.empty_like(exact), np.empty_like(exact)
-    _nearest(exact, exponents, 0, scale, doubles)
-    shorter: NDArray[np.bool_] = np.ones(numbers.shape, np.bool_)
-    for fewer in range(1, _ALL):
-        _nearest(exact, exponents, fewer, scale, tried)
-        shorter &= tried.astype(np.float32) == numbers
-        doubles[...] = np.where(shorter, tried, doubles)
-    places = np.flatnonzero(shorter)
-    for fewer in range(_ALL, _MOST_DECIMALS):
-        scales = _SCALES[fewer][exponents[places]]
-        some = np.rint(exact[places] * scales) / scales
-        same = some.astype(np.float32) == numbers[places]
-        places = places[same]
-        if not places.size:
-            break
-        doubles[places] = some[same]
-    # Zeros, numbers too large or too small for the tables, and powers of two, whose lower neighbour is nearer.
-    places = np.flatnonzero(doubles.astype(np.float32) != numbers)
-    if places.size:
-        text = orjson.dumps(numbers[places], option=orjson.OPT_SERIALIZE_NUMPY)
-        doubles[places] = orjson.loads(text)
-
-
-def _nearest(
-    exact: NDArray[np.float64],
-    exponents: NDArray[np.intp],
-    fewer: int,
-    scale: NDArray[np.float64],
-    result: NDArray[np.float64],
-) -> None:
-    """The nearest decimals with `fewer` decimals than always suffice, in `result`; `scale` is overwritten."""
-    _SCALES[fewer].take(exponents, out=scale, mode="clip")
-    np.multiply(exact, scale, out=result)
-    np.rint(result, out=result)
-    np.divide(result, scale, out=result)

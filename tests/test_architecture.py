@@ -132,3 +132,25 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     needs = {name: modules_imported(path, named) for name, path in named.items()}
     assert len(needs["formula.compiler"]) > 3
     TopologicalSorter(needs).prepare()
+
+
+def compiled_functions(tree: ast.Module) -> list[ast.FunctionDef]:
+    return [
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+        and any(isinstance(each, ast.Name) and each.id == "compiled" for each in node.decorator_list)
+    ]
+
+
+def test_no_compiled_function_calls_one_of_another_file() -> None:
+    """What numba keeps on the disk is out of date when the function's own file changes, and then only."""
+    trees = {path: ast.parse(path.read_text()) for path in modules()}
+    names = {path: {function.name for function in compiled_functions(tree)} for path, tree in trees.items()}
+    everywhere = set().union(*names.values())
+    assert len(everywhere) > 10
+    assert sum(map(len, names.values())) == len(everywhere), "two of the same name would hide from this test"
+    for path, tree in trees.items():
+        for function in compiled_functions(tree):
+            used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+            assert used & everywhere <= names[path], (path, function.name)

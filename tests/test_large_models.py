@@ -24,6 +24,7 @@ from gpt2xl.convert import Parameter
 from gpt2xl.decimals import as_written
 from gpt2xl.model.checkpoint import Checkpoint, load_checkpoint
 from gpt2xl.model.reduced import reduced
+from gpt2xl.xlsx import writer
 
 PROMPT = "The cat sat on the"
 Build = Callable[..., Path]
@@ -31,13 +32,14 @@ Build = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """`gpt2xl.build` for which a thousand parameters are many."""
+    """`gpt2xl.build` for which a thousand parameters and cells are many."""
     folder = tmp_path_factory.mktemp("large")
 
     def build_large(name: str, prompt: str = PROMPT, **options: Any) -> Path:
         path = folder / f"{name}.xlsx"
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(convert, "MANY_PARAMETERS", 1000)
+            patch.setattr(writer, "_MANY_CELLS", 1000)
             gpt2xl.build(prompt, path, **{"max_tokens": 8, "max_chars": 24} | options)
         return path
 

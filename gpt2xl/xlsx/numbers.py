@@ -66,22 +66,17 @@ class NumberRows:
     close: bytes
     first: int = 0
 
-    def read(self) -> NumberRows:
-        """The same with the numbers themselves, and no others."""
-        values = np.ascontiguousarray(self.values[self.first : self.first + len(self.opens)])
-        return NumberRows(values, self.opens, self.separator, self.close)
+    def read(self) -> Array:
+        """[rows, cells]: the numbers themselves."""
+        return np.ascontiguousarray(self.values[self.first : self.first + len(self.opens)])
 
-    def decimals(self) -> bytes:
-        """The numbers, rows joined by `],[` and numbers by commas; raises `ValueError` for NaN and infinities."""
-        text = orjson.dumps(self.read().values, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
+    def markup(self) -> bytes:
+        """The rows as they stand in the part; raises `ValueError` for NaN and infinities."""
+        text = orjson.dumps(self.read(), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
         if b"n" in text:  # null
             raise ValueError("a cell cannot hold NaN or an infinity")
-        return text
-
-    def markup(self, decimals: bytes) -> bytes:
-        """The rows as they stand in the part."""
         parts: list[bytes] = []
-        for opening, row in zip(self.opens, decimals.split(b"],["), strict=True):
+        for opening, row in zip(self.opens, text.split(b"],["), strict=True):
             parts += (opening, row.replace(b",", self.separator), self.close)
         return b"".join(parts)
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from gpt2xl.xlsx.compress import pack
-from gpt2xl.xlsx.helper import Gone, Helper, can_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,33 +20,20 @@ if TYPE_CHECKING:
 
 _LEAST_PIECE = 1 << 20
 _PIECES_A_THREAD = 2
-_MOST_HELPERS = 8
 
 
 class Packer:
-    """Packs on all cores. To be closed, which abandons what nobody has asked for yet.
+    """Packs on all cores, plain numbers in our own way where there are `many`. To be closed, which abandons what nobody
+    has asked for yet."""
 
-    With ``helpers`` each thread has a process do its work, for it is mostly work under Python's lock, for which threads
-    queue. That takes a second to pay.
-    """
-
-    def __init__(self, compression: Compression, *, helpers: bool = False) -> None:
-        self.compression = compression
+    def __init__(self, compression: Compression, *, many: bool = False) -> None:
+        self._compression = compression
+        self._many = many
         self._threads = os.cpu_count() or 1
-        self._helpers: list[Helper] = []
-        self._idle: SimpleQueue[Helper] = SimpleQueue()
-        if helpers and self._threads > 1 and can_start():
-            self._threads = min(self._threads, _MOST_HELPERS)
-            with suppress(OSError):  # of no more processes, say: threads without one do the work themselves
-                for _ in range(self._threads):
-                    self._helpers.append(Helper(compression))
-                    self._idle.put(self._helpers[-1])
         self._pool = ThreadPoolExecutor(self._threads, "deflate")
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
-        for helper in self._helpers:
-            helper.close()
 
     def packed(self, pieces: Iterable[Piece]) -> Iterator[Packed]:
         """All pieces in order, small ones joined; few are held at a time, however many there are."""
@@ -62,19 +46,7 @@ class Packer:
             yield waiting.popleft().result()
 
     def _pack(self, piece: Piece) -> Packed:
-        try:
-            helper = self._idle.get_nowait()
-        except Empty:
-            return pack(piece, self.compression)
-        try:
-            packed = helper.pack(piece)
-        except Gone:  # for want of memory, say: the others go on without it
-            return pack(piece, self.compression)
-        except ValueError:
-            self._idle.put(helper)
-            raise
-        self._idle.put(helper)
-        return packed
+        return pack(piece, self._compression, many=self._many)
 
 
 def _joined(pieces: Iterable[Piece]) -> Iterator[Piece]:

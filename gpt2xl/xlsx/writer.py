@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -59,8 +60,10 @@ _CALC_ON_LOAD = (re.compile(rb'\bfullCalcOnLoad="[^"]*"'), b'fullCalcOnLoad="0"'
 _FIXED_DATE = rb"\g<1>1980-01-01T00:00:00Z"
 # Twice the longest usual cell: a part that may pass 2 GiB must say so before its first byte.
 _BYTES_A_CELL = 96
-# So many cells of plain numbers are worth processes of their own.
+# So many cells of plain numbers are worth compiling how to deflate them.
 _MANY_CELLS = 4_000_000
+# Seconds after which a thread that waits for Python's lock gets it: those that pack need it often and for a moment.
+_TURN = 0.0005
 
 
 def write_workbook(
@@ -117,7 +120,8 @@ def _write_package(
         zipfile.ZipFile(written) as parts,
         Archive(stream) as package,
         ThreadPoolExecutor(1, "ahead") as thread,
-        closing(Packer(compression, helpers=plain > _MANY_CELLS)) as packer,
+        closing(Packer(compression, many=plain > _MANY_CELLS)) as packer,
+        _short_turns(),
     ):
         turn = Lock()
 
@@ -157,6 +161,16 @@ def _write_package(
         for name in parts.namelist():
             if name not in titles and name != _CONTENT_TYPES:
                 package.write(entry(name), _of_ours(name, parts.read(name)))
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def _of_ours(name: str, data: bytes) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 import threading
 import zipfile
 import zlib
@@ -18,7 +17,6 @@ from hypothesis import strategies as st
 from gpt2xl.xlsx import Compression, archive
 from gpt2xl.xlsx.archive import Archive, entry
 from gpt2xl.xlsx.compress import pack
-from gpt2xl.xlsx.helper import Helper, can_start
 from gpt2xl.xlsx.numbers import NumberRows
 from gpt2xl.xlsx.packer import _PIECES_A_THREAD, Packer
 
@@ -32,7 +30,7 @@ def numbers(rows: int, columns: int = 500, seed: int = 0) -> NumberRows:
 
 
 def text_of(piece: bytes | NumberRows) -> bytes:
-    return piece if isinstance(piece, bytes) else piece.markup(piece.decimals())
+    return piece if isinstance(piece, bytes) else piece.markup()
 
 
 PIECES: list[bytes | NumberRows] = [
@@ -198,78 +196,3 @@ def test_a_failure_leaves_no_directory() -> None:
     with pytest.raises(KeyError):
         fail()
     assert not zipfile.is_zipfile(io.BytesIO(stream.getvalue()))
-
-
-@pytest.fixture
-def two_helpers(monkeypatch: pytest.MonkeyPatch) -> Packer:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    packer = Packer("default", helpers=True)
-    assert [helper._process.poll() for helper in packer._helpers] == [None, None]
-    return packer
-
-
-def ended(packer: Packer) -> bool:
-    return all(helper._process.returncode is not None for helper in packer._helpers)
-
-
-def test_the_same_with_processes(two_helpers: Packer) -> None:
-    assert zipped(PIECES, "default", io.BytesIO(), packer=two_helpers) == zipped(PIECES, "default", io.BytesIO())
-    assert two_helpers._idle.qsize() == 2
-    assert ended(two_helpers)
-
-
-def test_a_process_that_ends_is_not_missed(two_helpers: Packer) -> None:
-    two_helpers._helpers[0]._process.kill()
-    assert zipped(PIECES, "default", io.BytesIO(), packer=two_helpers) == zipped(PIECES, "default", io.BytesIO())
-    assert two_helpers._idle.qsize() == 1
-    assert ended(two_helpers)
-
-
-def test_numbers_that_are_none_in_a_process(two_helpers: Packer) -> None:
-    piece = numbers(3)
-    piece.values[1, 7] = np.nan
-    with pytest.raises(ValueError, match="NaN or an infinity"):
-        zipped([numbers(5), piece, numbers(5)], "default", io.BytesIO(), packer=two_helpers)
-    assert two_helpers._idle.qsize() == 2
-    assert ended(two_helpers)
-
-
-def test_a_process_reads_only_its_rows() -> None:
-    """A matrix of which some rows are asked for goes through the pipe as these rows."""
-    whole = numbers(300)
-    some = NumberRows(whole.values, whole.opens[100:200], whole.separator, whole.close, 100)
-    helper = Helper("fast")
-    try:
-        assert helper.pack(some) == pack(some, "fast")
-    finally:
-        helper.close()
-
-
-def test_a_process_ends_with_its_pipe() -> None:
-    """As when ours is killed: nobody is left to close it."""
-    helper = Helper("fast")
-    assert helper._process.stdin is not None
-    helper._process.stdin.close()
-    assert helper._process.wait(60) == 0
-    helper.close()
-
-
-def test_no_process_of_a_program_that_is_not_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert can_start()
-    for program in ("", None, "/usr/lib/libreoffice/program/soffice.bin"):
-        monkeypatch.setattr("sys.executable", program)
-        assert not can_start()
-        packer = Packer("fast", helpers=True)
-        packer.close()
-        assert packer._helpers == []
-
-
-def test_a_system_that_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise BlockingIOError
-
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(subprocess, "Popen", refuse)
-    packer = Packer("default", helpers=True)
-    assert zipped(PIECES, "default", io.BytesIO(), packer=packer) == zipped(PIECES, "default", io.BytesIO())
-    assert packer._helpers == []

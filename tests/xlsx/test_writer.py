@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import os
 import threading
 import zipfile
 from contextlib import closing
@@ -23,8 +22,7 @@ from xlsx_helpers import any_text, normal
 
 from gpt2xl.a1 import BLANK, BOOL, ERROR, ERROR_TEXTS, NUMBER, TEXT, Rect
 from gpt2xl.errors import LimitError, OutputError
-from gpt2xl.xlsx import Block, Compression, open_package, packer, style_id, write_workbook, writer
-from gpt2xl.xlsx.helper import Helper
+from gpt2xl.xlsx import Block, open_package, style_id, write_workbook, writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -403,27 +401,6 @@ def test_nothing_is_left_where_computing_fails(tmp_path: Path) -> None:
         write_workbook(tmp_path / "x.xlsx", shell, {"Given": [stop]}, ahead=["Given"])
     assert list(tmp_path.iterdir()) == []
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith(("ahead", "deflate"))] == []
-
-
-def test_no_process_outlives_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shell, given_block = two_sheets()
-    helpers: list[Helper] = []
-
-    def started(compression: Compression) -> Helper:
-        helpers.append(Helper(compression))
-        return helpers[-1]
-
-    def fail() -> None:
-        assert [helper._process.poll() for helper in helpers] == [None, None]
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(writer, "_MANY_CELLS", 0)
-    monkeypatch.setattr(packer, "Helper", started)
-    with pytest.raises(KeyboardInterrupt):
-        write_workbook(tmp_path / "x.xlsx", shell, {"Given": [given_block]}, ahead=["Given"], meanwhile=fail)
-    assert [helper._process.poll() is None for helper in helpers] == [False, False]
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_targets_that_cannot_be_written(shell: Workbook, tmp_path: Path) -> None:

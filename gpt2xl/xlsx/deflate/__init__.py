@@ -1,8 +1,9 @@
-"""Cells of plain numbers, deflated from the numbers alone, faster and smaller than by looking for matches.
+"""Cells of plain numbers, written as text and deflated, faster and smaller than by looking for matches.
 
-Nothing lives here but the coder behind `deflate_rows`, in arrays; whole parts are compressed by libraries.
+Nothing lives here but the coder behind `deflate_rows`, in compiled loops; whole parts are compressed by libraries.
 """
 
 from gpt2xl.xlsx.deflate.rows import deflate_rows
+from gpt2xl.xlsx.deflate.text import Text, write_rows
 
-__all__ = ["deflate_rows"]
+__all__ = ["Text", "deflate_rows", "write_rows"]

@@ -1,153 +1,153 @@
 """The symbols of a deflate block (RFC 1951): their Huffman codes, its header.
 
-Codes travel through arrays as uint64 `code << 6 | bits`, the code in the order in which its bits are written, lowest
-first: at most 58 bits each. `bits` says how many.
+Codes are in the order in which their bits are written, lowest first.
 """
 
 from __future__ import annotations
 
-import heapq
-from itertools import groupby
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from gpt2xl.xlsx.numbers import Array
+from gpt2xl.xlsx.compiled import Whole, compiled
+from gpt2xl.xlsx.numbers import Array
 
 END = 256  # the symbol that ends a block
 SHORTEST, LONGEST = 3, 258  # bytes that a match covers
 FARTHEST = 32768  # bytes that a match goes back
-LITERALS = 286
-DISTANCES = 30
-
-_ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)  # 3.2.7
-_BITS = np.uint64(63)
-_SIX = np.uint64(6)
+LITERALS, DISTANCES = 286, 30
+LONGEST_CODE = 15
 
 # 3.2.5: how many bits follow each symbol, and for each distance symbol the least distance.
 LITERAL_EXTRA = np.array([0] * 265 + [(symbol - 261) // 4 for symbol in range(265, 285)] + [0])
 DISTANCE_EXTRA = np.array([0, 0, *(n // 2 for n in range(DISTANCES - 2))])
 DISTANCE_BASE = 1 + np.concatenate(([0], np.cumsum(1 << DISTANCE_EXTRA)[:-1]))
 
+_ORDER = np.array([16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15])  # 3.2.7
+_DYNAMIC = 0b100  # a block with codes of its own, and not the last
+_LONGEST_META = 7
 
-def length_symbol(length: int) -> tuple[int, int, int]:
-    """Of a match of 3 to 258 bytes: the symbol, the extra bits and how many these are (3.2.5)."""
+
+def _length_symbol(length: int) -> tuple[int, int]:
+    """Of a match of 3 to 258 bytes: the symbol, and the extra bits (3.2.5)."""
     if length == LONGEST:
-        return 285, 0, 0
-    rest = length - 3
+        return 285, 0
+    rest = length - SHORTEST
     extra = max(rest.bit_length() - 3, 0)
-    return 257 + 4 * extra + (rest >> extra), rest & ((1 << extra) - 1), extra
+    return 257 + 4 * extra + (rest >> extra), rest & ((1 << extra) - 1)
 
 
-def distance_symbols(distances: Array) -> Array:
-    """The symbols of distances from 1 to 32768, as int64."""
-    return np.searchsorted(DISTANCE_BASE, distances, side="right") - 1
+# By the bytes that a match covers: [LONGEST + 1, 2], its symbol and extra bits; and by the bytes that it goes back.
+LENGTHS = np.array([(0, 0)] * SHORTEST + [_length_symbol(length) for length in range(SHORTEST, LONGEST + 1)])
+DISTANCE_SYMBOLS = np.repeat(np.arange(DISTANCES), 1 << DISTANCE_EXTRA)
+DISTANCE_SYMBOLS = np.concatenate(([0], DISTANCE_SYMBOLS))
 
 
-def code_lengths(counts: Sequence[int], limit: int) -> list[int]:
-    """How many bits each symbol's Huffman code has, 0 where the count is; at most `limit`.
+@compiled
+def code_lengths(counts: Array, limit: Whole) -> Array:
+    """The lengths of Huffman's codes for so many of each symbol, `limit` at most; 0 where there are none.
 
-    Where a code would be too long, rare symbols are taken for less rare until it is not; that is a hair above the
-    optimum, for symbols that hardly occur.
+    There are two symbols at least. Too long codes get shorter when the counts become more alike.
     """
-    total = sum(counts)
+    symbols = len(counts)
+    weights = np.zeros(2 * symbols, np.int64)
+    weights[:symbols] = counts
+    parents, alone = np.zeros(2 * symbols, np.int64), np.zeros(symbols, np.int64)
+    lengths = np.zeros(symbols, np.int64)
     while True:
-        least = max(total >> limit, 1)
-        heap: list[tuple[int, int, tuple[int, ...]]] = [
-            (max(count, least), symbol, (symbol,)) for symbol, count in enumerate(counts) if count
-        ]
-        heapq.heapify(heap)
-        lengths = [0] * len(counts)
-        order = len(counts)
-        while len(heap) > 1:
-            first, second = heapq.heappop(heap), heap[0]
-            members = first[2] + second[2]
-            for symbol in members:
+        trees = 0
+        for symbol in range(symbols):
+            if weights[symbol]:
+                alone[trees] = symbol
+                trees += 1
+        top = symbols
+        while trees > 1:
+            weights[top] = 0
+            for _ in range(2):  # join the two lightest
+                lightest = 0
+                for place in range(1, trees):
+                    if weights[alone[place]] < weights[alone[lightest]]:
+                        lightest = place
+                weights[top] += weights[alone[lightest]]
+                parents[alone[lightest]] = top
+                trees -= 1
+                alone[lightest] = alone[trees]
+            alone[trees] = top
+            trees += 1
+            top += 1
+        for symbol in range(symbols):
+            lengths[symbol] = 0
+            node = symbol if weights[symbol] else top - 1
+            while node != top - 1:
+                node = parents[node]
                 lengths[symbol] += 1
-            heapq.heapreplace(heap, (first[0] + second[0], order, members))
-            order += 1
-        if max(lengths) <= limit:
+        if lengths.max() <= limit:
             return lengths
-        counts = [count and count // 2 + least for count in counts]
-        total = sum(counts)
+        for symbol in range(symbols):
+            if weights[symbol]:
+                weights[symbol] = weights[symbol] // 2 + 1
 
 
-def codes(lengths: Sequence[int]) -> Array:
-    """The canonical codes of these lengths (3.2.2), as `code << 6 | bits`."""
-    result = [0] * len(lengths)
-    code = longest = 0
-    for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths) if length):
-        code <<= length - longest
-        longest = length
-        result[symbol] = int(f"{code:0{length}b}"[::-1], 2) << 6 | length
-        code += 1
-    return np.array(result, np.uint64)
+@compiled
+def codes(lengths: Array) -> Array:
+    """The canonical codes of these lengths (3.2.2)."""
+    result = np.zeros(len(lengths), np.int64)
+    code = 0
+    for length in range(1, LONGEST_CODE + 1):
+        code <<= 1
+        for symbol in range(len(lengths)):
+            if lengths[symbol] == length:
+                for bit in range(length):
+                    result[symbol] |= (code >> bit & 1) << (length - 1 - bit)
+                code += 1
+    return result
 
 
-def header(literals: Sequence[int], distances: Sequence[int]) -> list[int]:
-    """The start of a dynamic block that is not the last one, up to its data, from the code lengths (3.2.7)."""
-    runs: list[tuple[int, int, int]] = []  # symbol, extra bits, how many
-    for length, same in groupby((*literals, *distances)):
-        count = len(list(same))
-        if length:
-            runs.append((length, 0, 0))
-            count -= 1
-        while count >= 3:
-            symbol, least, bits = (16, 3, 2) if length else (17, 3, 3) if count <= 10 else (18, 11, 7)
-            step = min(count, least + (1 << bits) - 1)
-            runs.append((symbol, step - least, bits))
-            count -= step
-        runs.extend([(length, 0, 0)] * count)
-    counts = [0] * 19
-    for symbol, _, _ in runs:
-        counts[symbol] += 1
-    lengths = code_lengths(counts, 7)
-    used = max(place for place, symbol in enumerate(_ORDER) if lengths[symbol]) + 1
-    meta = codes(lengths).tolist()
-    parts = [_part(0b100, 3), _part(len(literals) - 257, 5), _part(len(distances) - 1, 5), _part(used - 4, 4)]
-    parts += [_part(lengths[symbol], 3) for symbol in _ORDER[:used]]
-    for symbol, rest, bits in runs:
-        parts += [meta[symbol], _part(rest, bits)]
+@compiled
+def _header(literals: Array, distances: Array) -> Array:
+    """The start of a block with codes of its own, up to its data, from the lengths of its codes (3.2.7)."""
+    lengths = np.concatenate((literals, distances))
+    runs = np.zeros((len(lengths), 3), np.int64)  # symbol, extra bits, how many
+    counts = np.zeros(len(_ORDER), np.int64)
+    used = place = 0
+    while place < len(lengths):
+        length, left = lengths[place], 1
+        while place + left < len(lengths) and lengths[place + left] == length:
+            left += 1
+        place += left
+        first = length > 0
+        while left:
+            symbol, rest, bits, step = length, 0, 0, 1
+            if left >= 3 and not first:
+                symbol, least, bits = (16, 3, 2) if length else (17, 3, 3) if left <= 10 else (18, 11, 7)
+                step = min(left, least + (1 << bits) - 1)
+                rest = step - least
+            first = False
+            runs[used, 0], runs[used, 1], runs[used, 2] = symbol, rest, bits
+            counts[symbol] += 1
+            used += 1
+            left -= step
+    meta_lengths = code_lengths(counts, _LONGEST_META)
+    meta = codes(meta_lengths)
+    metas = len(_ORDER)
+    while meta_lengths[_ORDER[metas - 1]] == 0:
+        metas -= 1
+    parts = np.zeros((4 + metas + 2 * used, 2), np.int64)
+    parts[0, 0], parts[0, 1] = _DYNAMIC, 3
+    parts[1, 0], parts[1, 1] = len(literals) - 257, 5
+    parts[2, 0], parts[2, 1] = len(distances) - 1, 5
+    parts[3, 0], parts[3, 1] = metas - 4, 4
+    for place in range(metas):
+        parts[4 + place, 0], parts[4 + place, 1] = meta_lengths[_ORDER[place]], 3
+    for run in range(used):
+        part = 4 + metas + 2 * run
+        parts[part, 0], parts[part, 1] = meta[runs[run, 0]], meta_lengths[runs[run, 0]]
+        parts[part + 1, 0], parts[part + 1, 1] = runs[run, 1], runs[run, 2]
     return parts
 
 
-def _part(value: int, bits: int) -> int:
-    return value << 6 | bits
-
-
-class Block:
-    """The codes of one dynamic block."""
-
-    def __init__(self, literals: Array, distances: Array) -> None:
-        """From how often each of the `LITERALS` and `DISTANCES` symbols will occur, about: what has 0 has no code."""
-        # 14 bits at most, so that four literals fit in a uint64 with their number of bits.
-        lengths = code_lengths(literals.tolist(), 14), code_lengths(distances.tolist(), 15)
-        self.header = np.array(header(*lengths), np.uint64)
-        self.literals = codes(lengths[0])  # [LITERALS]
-        self.distances = codes(lengths[1])  # [DISTANCES]
-
-    def spelt(self, text: bytes) -> Array:
-        """The codes of literals."""
-        return self.literals[np.frombuffer(text, np.uint8)]
-
-    def length(self, length: int) -> Array:
-        """The code of a match's length, with its extra bits."""
-        symbol, rest, extra = length_symbol(length)
-        return join(self.literals[symbol], np.array(_part(rest, extra), np.uint64))
-
-    def matches(self, length: Array, distances: Array) -> Array:
-        """The codes of matches: `length` is code, `distances` are bytes."""
-        symbols = distance_symbols(distances)
-        rest = (distances - DISTANCE_BASE[symbols]) << 6 | DISTANCE_EXTRA[symbols]
-        return join(length, join(self.distances[symbols], rest.astype(np.uint64)))
-
-
-def join(first: Array, second: Array, out: Array | None = None) -> Array:
-    """Two codes as one, at most 58 bits together; in `out` if that is given."""
-    joined: Array = np.left_shift(second >> _SIX, (first & _BITS) + _SIX, out=out)
-    joined |= first
-    joined += second & _BITS
-    return joined
+@compiled
+def block_codes(literals: Array, distances: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """From how often symbols will occur, about: the block's header, [n, 2] values and bits; the codes of literals and
+    lengths, and how many bits these have; the same of distances."""
+    literal_bits, distance_bits = code_lengths(literals, LONGEST_CODE), code_lengths(distances, LONGEST_CODE)
+    header = _header(literal_bits, distance_bits)
+    return header, codes(literal_bits), literal_bits, codes(distance_bits), distance_bits

@@ -1,165 +1,328 @@
-"""Which of the cells just before it a cell is copied from: the one that makes for the fewest bits.
+"""Which of the cells just before it a cell is copied from, and the bits of what is chosen.
 
-A match is an int64: its distance, 0 where there is none, above four bits for its kind. The kind is twice the
+A match is an integer: its distance, 0 where there is none, above four bits for its kind. The kind is twice the
 characters of the number that the match covers, 0 to 6, plus one if it begins with the last character of the number
 before; the separator lies between.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from gpt2xl.xlsx.deflate.codes import DISTANCE_EXTRA, DISTANCES, END, LITERAL_EXTRA, distance_symbols, length_symbol
-from gpt2xl.xlsx.deflate.scratch import SCRATCH
-from gpt2xl.xlsx.deflate.text import BLOCK, LONGEST_NUMBER, Numbers
+from gpt2xl.xlsx.compiled import Whole, compiled
+from gpt2xl.xlsx.deflate.codes import (
+    DISTANCE_BASE,
+    DISTANCE_EXTRA,
+    DISTANCE_SYMBOLS,
+    DISTANCES,
+    END,
+    LENGTHS,
+    LITERAL_EXTRA,
+    LITERALS,
+)
+from gpt2xl.xlsx.deflate.text import HEAD
 from gpt2xl.xlsx.numbers import Array
 
-KIND_BITS = 4
-COVERED = tuple(kind // 2 + kind % 2 for kind in range(14))  # by kind: characters of numbers
+KINDS = 2 * (HEAD + 1)
+CHARACTERS = b"0123456789e+-."  # of numbers
 
-_NEAR = 8  # cells before it that each is compared with
-_AT_A_TIME = BLOCK // 2  # cells
-_MOST = 6  # characters that are compared
-_PRICE = 16  # bits below the price, in 1/16 bit, that are the match
-_COMPARISON = 4  # bits of a comparison below the distance
-_TOO_MUCH = 1 << 29
+_KIND = 4  # bits of a match below the distance
+_COVERED = np.array([kind // 2 + kind % 2 for kind in range(KINDS)])  # characters of numbers
+_PRICE = 24  # bits below the price, in 1/16 bit, that are the match
+_NEVER = 1 << 20  # the price of what is too far away
 _NOWHERE = -(1 << 30)
+_HEAD = (1 << 8 * HEAD) - 1
+_LAST = 56  # bits of a head below the last character of the number before
+_MANTISSA, _BIAS = 52, 1023  # of a double
+_GUESS = 64, 56  # the price of a symbol and of a character, before any are counted
 
-# A head is a uint32: the low four bits of `_MOST` characters, the first uppermost, and five bits of 0. The exponent of
-# the difference of two heads, as a float32, tells how many characters they have in common from the first on. By the
-# size of a number, the bit that is set in any difference: before its last character, with which the next match may
-# begin.
-_STOPS = np.array([2 << 4 * (_MOST - min(max(size - 1, 0), _MOST)) for size in range(LONGEST_NUMBER + 1)], np.uint32)
-_EXPONENT = 25  # the bit of a float32 from which on its exponent divided by 4 stands
-_EXPONENT_OF_2 = 128 // 4  # of a difference in the lowest bit but one
-_SAME_LAST = 3
+_LETTER = np.frombuffer(CHARACTERS, np.uint8)
+_NIBBLES, _ONES = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
+_ONE, _THREE, _SIX, _REST = (np.uint64(number) for number in (1, 3, 6, 63))
+_FROM = np.uint64((1 << 64) - 2)
+_BLANK = 15  # of the sixteen characters, none
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prices:
-    """Bits to expect of a match's symbols, without the extra ones, and of a character that is in no match."""
+@compiled
+def _prepare(characters: Array, starts: Array, sizes: Array, width: Whole, heads: Array) -> tuple[Array, Array]:
+    """Put the last characters of the numbers before into `heads`; returns where numbers that may be copied are (int64)
+    and how many characters of each a match may cover."""
+    places, limits = starts.astype(np.int64), np.empty(len(starts), np.int64)
+    # A row's first number has no separator before it.
+    places[::width] = _NOWHERE
+    for cell in range(len(starts)):
+        # A number's last character is left to the match after it.
+        size: Whole = np.int64(sizes[cell])
+        limits[cell] = min(size - 1, HEAD)
+        last = np.int64(characters[starts[cell - 1] + sizes[cell - 1] - 1]) if cell else 0
+        heads[cell] = heads[cell] & _HEAD | last << _LAST
+    return places, limits
 
-    kinds: Array
-    distances: Array  # [DISTANCES]
-    character: float
-    total: float  # bits of all that was counted
 
-    @classmethod
-    def guess(cls) -> Prices:
-        """Before anything has been counted."""
-        return cls(np.full(len(COVERED), 4.0), np.full(DISTANCES, 4.0), 3.5, 0.0)
+@compiled
+def _cheapest(
+    cell: Whole,
+    near: Whole,
+    starts: Array,
+    places: Array,
+    limits: Array,
+    heads: Array,
+    by_distance: Array,
+    by_kind: Array,
+) -> Whole:
+    """The cheapest match of a cell that is not the first of its row, 0 where there is none.
 
-    @classmethod
-    def after(cls, literals: Array, distances: Array, separator: int) -> Prices:
-        """After these many of the `LITERALS` and the `DISTANCES` symbols."""
-        by_literal = np.log2(literals.sum() / np.maximum(literals, 1))
-        by_distance = np.log2(distances.sum() / np.maximum(distances, 1))
-        characters = literals[:END]
-        return cls(
-            by_literal[[length_symbol(separator + covered)[0] for covered in COVERED]],
-            by_distance,
-            float(by_literal[:END] @ characters / characters.sum()),
-            float((by_literal + LITERAL_EXTRA) @ literals + (by_distance + DISTANCE_EXTRA) @ distances),
+    It is the least of many numbers, not found by comparing: which one it is is random, and processors guess badly.
+    """
+    best = _NEVER << _PRICE
+    stop = 1 << 8 * limits[cell]
+    farthest = len(by_distance) - 1
+    for other in range(max(cell - near, 1), cell):
+        distance = min(starts[cell] - places[other], farthest)
+        differ = heads[other] ^ heads[cell]
+        # The lowest bit that differs, as a double, tells its place by the exponent.
+        bits = differ & _HEAD | stop
+        same = (np.float64(bits & -bits).view(np.int64) >> _MANTISSA) - _BIAS >> 3
+        kind = same << 1 | np.int64(differ >> _LAST == 0)
+        best = min(best, by_distance[distance] + by_kind[kind] << _PRICE | distance << _KIND | kind)
+    return best & (1 << _PRICE) - 1 if best < _NEVER << _PRICE - 1 else 0
+
+
+@compiled
+def _guess(farthest: Whole, separator: Whole) -> tuple[Array, Array]:
+    """The prices of distances up to `farthest` and of kinds, before any are counted."""
+    by_distance, by_kind = np.empty(farthest + 2, np.int64), np.empty(KINDS, np.int64)
+    for distance in range(farthest + 1):
+        by_distance[distance] = _GUESS[0] + 16 * DISTANCE_EXTRA[DISTANCE_SYMBOLS[distance]]
+    by_distance[farthest + 1] = _NEVER
+    for kind in range(KINDS):
+        length = LENGTHS[separator + _COVERED[kind], 0]
+        by_kind[kind] = _GUESS[0] - _GUESS[1] * _COVERED[kind] + 16 * LITERAL_EXTRA[length]
+    return by_distance, by_kind
+
+
+@compiled
+def _prices(literals: Array, distances: Array, separator: Whole, by_distance: Array, by_kind: Array) -> None:
+    """Set the prices, in 1/16 bit, of distances and of kinds, less the characters that these cover, after so many
+    symbols."""
+    all_literals, all_distances = max(literals.sum(), 1), max(distances.sum(), 1)
+    character = 0.0
+    for count in literals[:END]:
+        if count:
+            character += count * np.log2(all_literals / count)
+    character /= max(literals[:END].sum(), 1)
+    for kind in range(KINDS):
+        symbol = LENGTHS[separator + _COVERED[kind], 0]
+        bits = np.log2(all_literals / max(literals[symbol], 1)) + LITERAL_EXTRA[symbol]
+        by_kind[kind] = np.int64(np.rint(16 * (bits - character * _COVERED[kind])))
+    for distance in range(1, len(by_distance) - 1):
+        symbol = DISTANCE_SYMBOLS[distance]
+        bits = np.log2(all_distances / max(distances[symbol], 1)) + DISTANCE_EXTRA[symbol]
+        by_distance[distance] = np.int64(np.rint(16 * bits))
+
+
+@compiled
+def _count(
+    characters: Array,
+    width: Whole,
+    near: Whole,
+    starts: Array,
+    sizes: Array,
+    places: Array,
+    limits: Array,
+    heads: Array,
+    separator: Whole,
+    by_distance: Array,
+    by_kind: Array,
+    step: Whole,
+    literals: Array,
+    distances: Array,
+) -> None:
+    """Add how often symbols occur, about: those of every `step`-th cell, so many times each."""
+    for cell in range(step // 2, len(starts), step):
+        first: Whole = np.int64(0)
+        left: Whole = np.int64(sizes[cell])
+        if cell % width:
+            match = _cheapest(cell, near, starts, places, limits, heads, by_distance, by_kind)
+            if match:
+                kind = match & (1 << _KIND) - 1
+                literals[LENGTHS[separator + _COVERED[kind], 0]] += step
+                distances[DISTANCE_SYMBOLS[match >> _KIND]] += step
+                # The next match takes as many characters, on average, as this one.
+                first, left = kind >> 1, max(left - _COVERED[kind], 0)
+            else:
+                for character in characters[starts[cell] - separator : starts[cell]]:
+                    literals[character] += step
+        begin = starts[cell] + first
+        for character in characters[begin : begin + left]:
+            literals[character] += step
+
+
+@compiled
+def _allow_all(separator: Array, farthest: Whole, literals: Array, distances: Array) -> None:
+    """Count each symbol that a cell may need once at least."""
+    literals[END] = 1
+    for character in _LETTER:
+        literals[character] += 1
+    for character in separator:
+        literals[character] += 1
+    for kind in range(KINDS):
+        literals[LENGTHS[len(separator) + _COVERED[kind], 0]] += 1
+    for distance in range(1, farthest + 1):
+        symbol = DISTANCE_SYMBOLS[distance]
+        distances[symbol] = max(distances[symbol], 1)
+
+
+@compiled
+def survey(
+    characters: Array,
+    width: Whole,
+    near: Whole,
+    starts: Array,
+    sizes: Array,
+    heads: Array,
+    separator: Array,
+    farthest: Whole,
+    step: Whole,
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """What `write` needs to know, from every `step`-th cell: where numbers that may be copied are, how many characters
+    of each a match may cover, the prices of distances up to `farthest` and of kinds; and how many of all symbols of
+    literals and lengths, and of distances, there will be, about.
+
+    ``heads`` learn the last characters of the numbers before.
+    """
+    places, limits = _prepare(characters, starts, sizes, width, heads)
+    by_distance, by_kind = _guess(farthest, len(separator))
+    literals, distances = np.zeros(LITERALS, np.int64), np.zeros(DISTANCES, np.int64)
+    for _ in range(2):  # by guessed prices, then by those that come of it
+        literals[:] = 0
+        distances[:] = 0
+        _count(
+            *(characters, width, near, starts, sizes, places, limits, heads, len(separator)),
+            *(by_distance, by_kind, step, literals, distances),
         )
+        _prices(literals, distances, len(separator), by_distance, by_kind)
+    _allow_all(separator, farthest, literals, distances)
+    return places, limits, by_distance, by_kind, literals, distances
 
 
-class Candidates:
-    """For each number the matches with the cells before it; in memory of the current frame of `SCRATCH`."""
-
-    def __init__(self, numbers: Numbers, offsets: Array, width: int, separator: int) -> None:
-        """`offsets` [count] (int64): where in the XML each cell's separator begins, which has `separator` bytes."""
-        count = len(offsets)
-        self._reach = _NEAR * (LONGEST_NUMBER + separator)
-        self._kind_extra = np.array([length_symbol(separator + covered)[2] for covered in COVERED])
-        self._heads, self._stops = SCRATCH.halves(_NEAR + count), SCRATCH.halves(count)
-        self._lasts = SCRATCH.bytes(_NEAR + count)  # the last characters of the numbers before
-        self._heads[:_NEAR] = self._lasts[:_NEAR] = 0
-        for begin in range(0, count, BLOCK):
-            block = slice(begin, begin + BLOCK)
-            starts = numbers.starts[block]
-            with SCRATCH.frame():
-                heads = numbers.nibbles(starts)
-                np.bitwise_and(heads, 0xFFFFFF00, out=heads)
-                np.right_shift(heads, 3, out=heads)
-                self._heads[_NEAR:][block] = heads
-                np.take(_STOPS, numbers.sizes[block], out=self._stops[block], mode="clip")
-                lasts = SCRATCH.integers(len(starts))
-                np.subtract(starts, 2, out=lasts)
-                np.take(numbers.characters, lasts, out=self._lasts[_NEAR:][block], mode="clip")
-        # A row's first cell has no separator: nothing is near it.
-        self._offsets = SCRATCH.halves(_NEAR + count).view(np.int32)
-        self._offsets[:_NEAR] = _NOWHERE
-        np.left_shift(offsets, _COMPARISON, out=self._offsets[_NEAR:], casting="unsafe")
-        self._offsets[_NEAR::width] = _NOWHERE
-
-    def cheapest(self, prices: Prices, step: int = 1) -> Array:
-        """The cheapest match of each `step`-th cell, in the current frame."""
-        table = self._table(prices)
-        count = -(-len(self._stops) // step)
-        matches = SCRATCH.integers(count)
-        for begin in range(0, count, _AT_A_TIME):
-            self._cheapest(matches[begin : begin + _AT_A_TIME], begin * step, step, table)
-        return matches
-
-    def _cheapest(self, matches: Array, begin: int, step: int, table: Array) -> None:
-        """Put the cheapest matches of every `step`-th number from `begin` on into `matches`."""
-        count = len(matches)
-        end = begin + step * (count - 1) + 1
-        now = slice(_NEAR + begin, _NEAR + end, step)
-        heads, offsets, lasts = (
-            _before(each, begin, step, count) for each in (self._heads, self._offsets, self._lasts)
-        )
-        with SCRATCH.frame():
-            differ, distance = SCRATCH.halves(heads.size), SCRATCH.halves(heads.size)
-            differ, distance = differ.reshape(heads.shape), distance.view(np.int32).reshape(heads.shape)
-            same_last = SCRATCH.bytes(heads.size).view(np.bool_).reshape(heads.shape)
-            places = SCRATCH.integers(heads.size).reshape(heads.shape)
-            np.bitwise_xor(self._heads[now], heads, out=differ)
-            np.bitwise_or(differ, self._stops[begin:end:step], out=differ)
-            as_float = distance.view(np.float32)
-            as_float[:] = differ
-            comparison = differ.view(np.int32)
-            np.right_shift(as_float.view(np.int32), _EXPONENT, out=comparison)
-            np.equal(self._lasts[now], lasts, out=same_last)
-            same = same_last.view(np.uint8)
-            np.left_shift(same, _SAME_LAST, out=same)
-            np.add(comparison, same, out=comparison)
-            np.subtract(self._offsets[now], offsets, out=distance)
-            np.add(distance, comparison, out=places)
-            prices = distance
-            np.take(table, places, out=prices, mode="clip")
-            best = SCRATCH.halves(count).view(np.int32)
-            np.minimum.reduce(prices, axis=0, out=best)
-            best[best > _TOO_MUCH >> 1] = 0
-            np.bitwise_and(best, (1 << _PRICE) - 1, out=best)
-            matches[:] = best
-
-    def _table(self, prices: Prices) -> Array:
-        """The prices (int32), above matches, of comparisons: distance times 16, plus what the heads and the last
-        characters say."""
-        distances = np.arange(self._reach + 1)
-        by_distance = _price(prices.distances + DISTANCE_EXTRA)[distance_symbols(distances)] + (distances << KIND_BITS)
-        by_kind = _price(prices.kinds + self._kind_extra - prices.character * np.array(COVERED))
-        by_kind += np.arange(len(COVERED))
-        other, same = by_kind[::2][::-1], by_kind[1::2][::-1]
-        # A float32 is rounded: what differs in the first character can appear to do so before it.
-        other, same = np.append(other, other[-1]), np.append(same, same[-1])
-        # The last character before is not always worth beginning with: another length may cost more.
-        comparisons = np.concatenate((other, np.minimum(same, other)))
-        table = np.full(_EXPONENT_OF_2 + 16 * (self._reach + 2), _TOO_MUCH, np.int32)
-        table[_EXPONENT_OF_2:-16] = (by_distance[:, np.newaxis] + comparisons).ravel()
-        table[: _EXPONENT_OF_2 + 16] = _TOO_MUCH
-        return table
+@compiled
+def _put(out: Array, held: Whole, bits: Whole, at: Whole, code: Whole, length: Whole) -> tuple[Whole, Whole, Whole]:
+    """Put up to 32 bits behind those that are held, fewer than 32; whole words of 32 bits go to `out`."""
+    held |= code << bits
+    bits += length
+    out[at] = held & 0xFFFFFFFF
+    whole = bits >> 5
+    return held >> (whole << 5), bits & 31, at + whole
 
 
-def _before(values: Array, begin: int, step: int, count: int) -> Array:
-    """[_NEAR, count]: for every `step`-th value from `begin` + _NEAR on, those before it."""
-    size = values.itemsize
-    return np.ndarray((_NEAR, count), values.dtype, values, begin * size, (size, step * size))
+@compiled
+def _put_two(
+    out: Array, held: Whole, bits: Whole, at: Whole, code: Whole, length: Whole, other: Whole, other_length: Whole
+) -> tuple[Whole, Whole, Whole]:
+    if length + other_length <= 32:
+        return _put(out, held, bits, at, code | other << length, length + other_length)
+    held, bits, at = _put(out, held, bits, at, code, length)
+    return _put(out, held, bits, at, other, other_length)
 
 
-def _price(bits: Array) -> Array:
-    scaled: Array = np.rint(16 * bits).astype(np.int64)
-    return scaled << _PRICE
+@compiled
+def write(
+    words: Array,
+    width: Whole,
+    near: Whole,
+    starts: Array,
+    sizes: Array,
+    heads: Array,
+    separator: Array,
+    places: Array,
+    limits: Array,
+    by_distance: Array,
+    by_kind: Array,
+    tokens: Array,
+    ends_of_tokens: Array,
+    header: Array,
+    literals: Array,
+    literal_bits: Array,
+    distances: Array,
+    distance_bits: Array,
+    out: Array,
+) -> Whole:
+    """The block, and what says that an empty stored one follows, into `out` (uint32); returns how many bytes it has."""
+    kinds, kind_bits = np.zeros(KINDS, np.int64), np.zeros(KINDS, np.int64)
+    for kind in range(KINDS):
+        symbol, rest = LENGTHS[len(separator) + _COVERED[kind]]
+        kinds[kind] = literals[symbol] | rest << literal_bits[symbol]
+        kind_bits[kind] = literal_bits[symbol] + LITERAL_EXTRA[symbol]
+    backs, back_bits = np.zeros(len(by_distance), np.int64), np.zeros(len(by_distance), np.int64)
+    for distance in range(1, len(by_distance) - 1):
+        symbol = DISTANCE_SYMBOLS[distance]
+        backs[distance] = distances[symbol] | (distance - DISTANCE_BASE[symbol]) << distance_bits[symbol]
+        back_bits[distance] = distance_bits[symbol] + DISTANCE_EXTRA[symbol]
+    # Two characters at once, by the four bits that tell those of numbers apart; one that is left out has no bits.
+    ones, one_bits = np.zeros(_BLANK + 1, np.int64), np.zeros(_BLANK + 1, np.int64)
+    for character in _LETTER:
+        four = 10 if character == _LETTER[10] else character & 15
+        ones[four], one_bits[four] = literals[character], literal_bits[character]
+    pairs, pair_bits = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    for pair in range(256):
+        pairs[pair] = ones[pair & 15] | ones[pair >> 4] << one_bits[pair & 15]
+        pair_bits[pair] = one_bits[pair & 15] + one_bits[pair >> 4]
+    held, bits, at = np.int64(0), np.int64(0), np.int64(0)
+    for part in range(len(header)):
+        held, bits, at = _put(out, held, bits, at, header[part, 0], header[part, 1])
+    cell, token = np.int64(0), np.int64(0)
+    for row in range(len(ends_of_tokens)):
+        while token < ends_of_tokens[row]:
+            length, distance = tokens[token] >> 16, tokens[token] & 0xFFFF
+            if length:
+                symbol, rest = LENGTHS[length]
+                code = literals[symbol] | rest << literal_bits[symbol]
+                held, bits, at = _put(out, held, bits, at, code, literal_bits[symbol] + LITERAL_EXTRA[symbol])
+                symbol = DISTANCE_SYMBOLS[distance]
+                code = distances[symbol] | (distance - DISTANCE_BASE[symbol]) << distance_bits[symbol]
+                held, bits, at = _put(out, held, bits, at, code, distance_bits[symbol] + DISTANCE_EXTRA[symbol])
+            else:
+                held, bits, at = _put(out, held, bits, at, literals[distance], literal_bits[distance])
+            token += 1
+        if row == len(ends_of_tokens) - 1:
+            break
+        match: Whole = np.int64(0)
+        for column in range(width):
+            first: Whole = np.int64(0)
+            if match:
+                first, kind, distance = (match & (1 << _KIND) - 1) >> 1, match & (1 << _KIND) - 1, match >> _KIND
+                held, bits, at = _put_two(
+                    out, held, bits, at, kinds[kind], kind_bits[kind], backs[distance], back_bits[distance]
+                )
+            elif column:
+                for character in separator:
+                    held, bits, at = _put(out, held, bits, at, literals[character], literal_bits[character])
+            match = np.int64(0)
+            if column + 1 < width:
+                match = _cheapest(cell + 1, near, starts, places, limits, heads, by_distance, by_kind)
+            left: Whole = np.int64(sizes[cell]) - first - (match & 1)
+            begin = starts[cell] + first
+            while left > 0:
+                shift = np.uint64(begin & 7) << _THREE
+                eight = words[begin >> 3] >> shift | (words[(begin >> 3) + 1] << _ONE) << (_REST - shift)
+                # The low four bits of each, of e five more; from the end on all four.
+                end = _FROM << np.uint64(8 * min(left, 8) - 1)
+                fours = np.int64(eight & _NIBBLES & ~end) + 5 * np.int64(eight >> _SIX & _ONES & ~end)
+                fours |= np.int64(end & _NIBBLES)
+                twos = fours | fours >> 4
+                one, other = twos & 255, twos >> 16 & 255
+                held, bits, at = _put_two(
+                    out, held, bits, at, pairs[one], pair_bits[one], pairs[other], pair_bits[other]
+                )
+                one, other = twos >> 32 & 255, twos >> 48 & 255
+                held, bits, at = _put_two(
+                    out, held, bits, at, pairs[one], pair_bits[one], pairs[other], pair_bits[other]
+                )
+                begin += 8
+                left -= 8
+            cell += 1
+    held, bits, at = _put(out, held, bits, at, literals[END], literal_bits[END])
+    held, bits, at = _put(out, held, bits, at, 0, 3)
+    out[at] = held
+    return 4 * at + (bits + 7 >> 3)

@@ -1,119 +1,284 @@
-"""The text of an array of numbers, as arrays: where each number stands, and its characters by eights."""
+"""Numbers to the text of their cells, eight characters at a time."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+import orjson
 
-from gpt2xl.xlsx.deflate.scratch import SCRATCH
+from gpt2xl.xlsx.compiled import Whole, compiled
 from gpt2xl.xlsx.numbers import Array
+from gpt2xl.xlsx.shortest import shortest
 
-LONGEST_NUMBER = 24  # such as -2.2250738585072014e-308
-BLOCK = 65536  # numbers at a time: few enough for the processor's caches, many enough not to wait for Python
-CHARACTERS = b"0123456789e+\0-.\0"  # by their low four bits, e for a colon; no number has the two that are 0
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-_COMMA, _BRACKET = b",["
-_NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
-_AFTER = np.array([(1 << 64) - 1 >> 8 * left if left < 8 else 0 for left in range(LONGEST_NUMBER + 1)], np.uint64)
+LONGEST_NUMBER = 24  # characters, such as -2.2250738585072014e-308
+HEAD = 6  # first characters of a number that are compared with others'
+
+# With more zeros after the point, or more digits before it, a number has an exponent.
+_MOST_ZEROS, _MOST_DIGITS = 4, 16
+_PREFIXES = np.array(
+    [
+        [int.from_bytes(sign + b"0." + b"0" * zeros, "little") for zeros in range(_MOST_ZEROS + 1)]
+        for sign in (b"", b"-")
+    ],
+    np.uint64,
+)
+_TENS = 10 ** np.arange(10)
+_ZEROS = np.uint64(int.from_bytes(b"0" * 8, "little"))
+_ONE, _THREE, _EIGHT, _REST, _WORD = (np.uint64(number) for number in (1, 3, 8, 63, 64))
+_MINUS, _POINT, _DIGIT, _EXPONENT = (np.uint64(ord(character)) for character in "-.0e")
+_COMMA, _BRACKET = ord(","), ord("]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Numbers:
-    """Numbers, row by row, in memory of the current frame of `SCRATCH`.
+class Text:
+    """Rows of cells as they stand in the part, and where their numbers are.
 
-    ``characters`` (uint8) are the text, ``words`` (uint64) too, eight to a word, the first uppermost; ``starts`` and
-    ``sizes`` [count] (int64) say where a number begins in the text and how many characters it has. The e of an exponent
-    is a colon: like this the low four bits tell all characters of numbers apart.
+    ``words`` (uint64) are the text, eight characters each, the first lowest, of which there are ``size``; ``starts``
+    (int32) and ``sizes`` (uint8) [count] say where a number begins and how many characters it has; ``heads`` (int64)
+    [count] are its first `HEAD` characters and two more, 0 after its end. All of it is memory that the thread's next
+    text takes.
     """
 
-    characters: Array
     words: Array
+    size: int
     starts: Array
     sizes: Array
+    heads: Array
 
-    def nibbles(self, at: Array, left: Array | None = None) -> Array:
-        """The low four bits of each of the eight characters from each place in `at` (int64), the first uppermost.
-
-        They are in the low half of uint64s, in the current frame, and 15 each from the `left`-th (0 to 24) on.
-        """
-        found = SCRATCH.words(len(at))
-        with SCRATCH.frame():
-            word, other, shift = SCRATCH.integers(len(at)), SCRATCH.words(len(at)), SCRATCH.words(len(at))
-            np.right_shift(at, 3, out=word)
-            np.take(self.words, word, out=found, mode="clip")
-            np.take(self.words[1:], word, out=other, mode="clip")
-            np.bitwise_and(at, 7, out=shift.view(np.int64))
-            np.left_shift(shift, 3, out=shift)
-            np.left_shift(found, shift, out=found)
-            np.bitwise_xor(shift, 63, out=shift)  # 63 minus it, and 1 more below: by 64 bits a word cannot be shifted
-            np.right_shift(other, 1, out=other)
-            np.right_shift(other, shift, out=other)
-            np.bitwise_or(found, other, out=found)
-            if left is not None:
-                np.take(_AFTER, left, out=other, mode="clip")
-                np.bitwise_or(found, other, out=found)
-            np.bitwise_and(found, _NIBBLES, out=found)
-            for bits, mask in ((4, 0x00FF00FF00FF00FF), (8, 0x0000FFFF0000FFFF), (16, 0xFFFFFFFF)):
-                np.right_shift(found, bits, out=other)
-                np.bitwise_or(found, other, out=found)
-                np.bitwise_and(found, mask, out=found)
-        return found
+    @property
+    def characters(self) -> Array:
+        """[size] (uint8)."""
+        return self.words.view(np.uint8)[: self.size]
 
 
-def find_numbers(text: bytes, rows: int) -> Numbers:
-    """Find the numbers in `text`, which is orjson's of a [rows, width] array without the outermost brackets.
+class _Memory(threading.local):
+    """Arrays to be used again: the system takes longer to hand out new pages than it takes to fill them."""
 
-    Raises `ValueError` if the rows are not as many, or not of the same width.
+    def __init__(self) -> None:
+        self.arrays: dict[str, Array] = {}
+
+    def take(self, name: str, count: int, dtype: type[np.generic]) -> Array:
+        found = self.arrays.get(name)
+        if found is None or len(found) < count:
+            found = self.arrays[name] = np.empty(count, dtype)
+        return found[:count]
+
+
+_MEMORY = _Memory()
+
+
+def write_rows(values: Array, opens: Sequence[bytes], separator: bytes, close: bytes) -> Text:
+    """`opens[i]`, row i's numbers with `separator` between them, and `close`, for all i; until the next call.
+
+    `values` are [len(opens), width] of float32, of which the shortest decimals are written, or of float64. Raises
+    `ValueError` for NaN and infinities.
     """
-    room = -(-len(text) // 8) + LONGEST_NUMBER // 8 + 1
-    characters, words = SCRATCH.bytes(8 * room), SCRATCH.words(room)
-    characters[: len(text)] = np.frombuffer(text.replace(b"e", b":"), np.uint8)
-    characters[len(text)] = _COMMA
-    characters[len(text) + 1 :] = 0
-    words[:] = characters.view(">u8")
-    commas = np.concatenate([_find_commas(characters, at) for at in range(0, len(characters), 8 * BLOCK)])
-    count = len(commas)
-    width, left = divmod(count, max(rows, 1))
-    starts, sizes = SCRATCH.integers(count), SCRATCH.integers(count)
-    starts[0] = 0
-    np.add(commas[:-1], 1, out=starts[1:])
-    starts[width::width] += 1
-    np.subtract(commas, starts, out=sizes)
-    sizes[width - 1 : -1 : width] -= 1
-    end_of_row = starts[width - 1] + sizes[width - 1] if rows > 1 else -1
-    if not rows or left or text.find(b"]") != end_of_row or np.any(characters[starts[width::width] - 1] != _BRACKET):
-        raise ValueError(f"the numbers are not {rows} rows of the same width")
-    return Numbers(characters, words, starts, sizes)
+    rows, width = values.shape
+    count = rows * width
+    opening, ends = np.frombuffer(b"".join(opens), np.uint8), np.cumsum([len(each) for each in opens])
+    most = len(opening) + rows * len(close) + count * (len(separator) + LONGEST_NUMBER)
+    words = _MEMORY.take("words", most // 8 + 4, np.uint64)
+    starts, sizes = _MEMORY.take("starts", count, np.int32), _MEMORY.take("sizes", count, np.uint8)
+    heads = _MEMORY.take("heads", count, np.int64)
+    markup = opening, ends, np.frombuffer(separator, np.uint8), np.frombuffer(close, np.uint8)
+    if values.dtype == np.float32:
+        numbers = _MEMORY.take("numbers", count, np.float32)
+        numbers.reshape(values.shape)[:] = values
+        digits, exponents = _MEMORY.take("digits", count, np.int32), _MEMORY.take("exponents", count, np.int8)
+        bits = numbers.view(np.uint32)
+        if not shortest(numbers, bits, digits, exponents, _MEMORY.take("left", count, np.bool_)):
+            raise ValueError("a cell cannot hold NaN or an infinity")
+        size = _write_numbers(bits, digits, exponents, width, *markup, words, starts, sizes, heads)
+    else:
+        decimals = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+        if b"n" in decimals:  # null
+            raise ValueError("a cell cannot hold NaN or an infinity")
+        size = _write_decimals(np.frombuffer(decimals, np.uint8), *markup, words, starts, sizes, heads)
+    return Text(words, size, starts, sizes, heads)
 
 
-def _find_commas(characters: Array, begin: int) -> Array:
-    """Where commas are among the 8 * `BLOCK` characters from `begin`, as int64, ascending.
+@compiled
+def _append(words: Array, at: Whole, characters: Whole, count: Whole) -> Whole:
+    """Put up to eight characters, after which there are zeros, at `at`, which is the end; returns the new one."""
+    shift, place = np.uint64(at & 7) << _THREE, at >> 3
+    words[place] |= characters << shift
+    words[place + 1] = (characters >> _ONE) >> (_REST - shift)
+    return at + count
 
-    Of eight characters most often one is a comma, or none: which one follows from the lowest bit that is set in what a
-    comparison gives for the eight, much faster than from a look at each.
-    """
-    characters = characters[begin : begin + 8 * BLOCK]
-    with SCRATCH.frame():
-        same = SCRATCH.bytes(len(characters)).view(np.bool_)
-        np.equal(characters, _COMMA, out=same)
-        eights = same.view("<u8")
-        where = np.flatnonzero(eights)
-        marks = eights[where]
-        found = np.empty(0, np.int64)
-        while len(where):
-            rest, lowest, as_float = (SCRATCH.words(len(where)) for _ in range(3))
-            np.subtract(marks, 1, out=rest)
-            np.bitwise_and(marks, rest, out=rest)
-            np.bitwise_xor(marks, rest, out=lowest)
-            as_float.view(np.float64)[:] = lowest
-            places = as_float.view(np.int64)
-            np.right_shift(places, 52, out=places)
-            places += 8 * begin - 1023
-            places >>= 3
-            np.left_shift(where, 3, out=lowest.view(np.int64))
-            places += lowest.view(np.int64)
-            found = np.insert(found, np.searchsorted(found, places), places) if len(found) else places.copy()
-            more = np.flatnonzero(rest)
-            where, marks = where[more], rest[more]
-        return found
+
+@compiled
+def _first(characters: Whole, count: Whole) -> Whole:
+    """The first 1 to 8 of eight characters."""
+    shift = _WORD - np.uint64(8 * count)
+    return (characters << shift) >> shift
+
+
+@compiled
+def _eight_digits(number: Whole) -> Whole:
+    """A number below 10^8 as digits: by halves, quarters and eighths of a word at once."""
+    half = number * 3518437209 >> 45  # divided by 10,000
+    halves = half | (number - half * 10000) << 32
+    quarter = (halves * 10486 >> 20) & 0x7F0000007F  # by 100
+    quarters = quarter | (halves - quarter * 100) << 16
+    eighth = (quarters * 103 >> 10) & 0x000F000F000F000F  # by 10
+    return np.uint64(eighth | (quarters - eighth * 10) << 8) | _ZEROS
+
+
+@compiled
+def _head(words: Array, start: Whole) -> Whole:
+    """The eight characters from `start`."""
+    shift, place = np.uint64(start & 7) << _THREE, start >> 3
+    return np.int64(words[place] >> shift | (words[place + 1] << _ONE) << (_REST - shift))
+
+
+@compiled
+def _write_number(words: Array, at: Whole, negative: Whole, digits: Whole, exponent: Whole) -> tuple[Whole, Whole]:
+    """A number at `at`; returns its end and its head."""
+    count = np.int64(1)
+    for power in (10, 100, 1000, 10**4, 10**5, 10**6, 10**7, 10**8):
+        count += np.int64(digits >= power)
+    nine = digits * _TENS[9 - count]
+    leading = nine * 1441151881 >> 57  # divided by 10^8
+    rest = _eight_digits(nine - leading * 100_000_000)
+    leading_digit = np.uint64(leading) + _DIGIT
+    ninth = np.int64(count == 9)
+    eight = _first(leading_digit | rest << _EIGHT, count - ninth)
+    last = (rest >> np.uint64(56)) * np.uint64(ninth)
+    point = count + exponent
+    if -_MOST_ZEROS <= point <= 0:  # such as nearly all parameters
+        before = 2 - point + negative
+        shift = np.uint64(8 * before)
+        start = _PREFIXES[negative, -point] | eight << shift
+        size = before + count
+        at = _append(words, at, start, min(size, 8))
+        return _append(words, at, eight >> (_WORD - shift) | last << shift, max(size - 8, 0)), np.int64(start)
+    begin = at
+    if negative:
+        at = _append(words, at, _MINUS, 1)
+    if digits == 0:
+        at = _append(words, at, _DIGIT, 1)
+        if negative:  # as a double it is to be negative, too
+            at = _append(words, at, _POINT | _DIGIT << _EIGHT, 2)
+    elif 0 < point <= _MOST_DIGITS:
+        whole = min(point, count - ninth)
+        at = _append(words, at, _first(eight, whole), whole)
+        if point < count:
+            at = _append(words, at, _POINT, 1)
+            if whole < 8:
+                at = _append(words, at, eight >> np.uint64(8 * whole), count - ninth - whole)
+        at = _append(words, at, last, ninth)
+        for _ in range(exponent):
+            at = _append(words, at, _DIGIT, 1)
+    else:
+        at = _append(words, at, leading_digit, 1)
+        if count > 1:
+            at = _append(words, at, _POINT, 1)
+            at = _append(words, at, _first(rest, count - 1), count - 1)
+        at = _append(words, at, _EXPONENT, 1)
+        power = point - 1
+        if power < 0:
+            at = _append(words, at, _MINUS, 1)
+            power = -power
+        if power >= 10:
+            at = _append(words, at, np.uint64(power // 10) + _DIGIT, 1)
+        at = _append(words, at, np.uint64(power % 10) + _DIGIT, 1)
+    return at, _head(words, begin)
+
+
+@compiled
+def _spell(words: Array, at: Whole, text: Array) -> Whole:
+    for character in text:
+        at = _append(words, at, np.uint64(character), 1)
+    return at
+
+
+@compiled
+def _eights(text: Array) -> Array:
+    """`text` (uint8), eight characters a uint64."""
+    words = np.zeros((len(text) + 7) // 8, np.uint64)
+    for place in range(len(text)):
+        words[place >> 3] |= np.uint64(text[place]) << np.uint64(8 * (place & 7))
+    return words
+
+
+@compiled
+def _write_numbers(
+    bits: Array,
+    digits: Array,
+    exponents: Array,
+    width: Whole,
+    opens: Array,
+    ends: Array,
+    separator: Array,
+    close: Array,
+    words: Array,
+    starts: Array,
+    sizes: Array,
+    heads: Array,
+) -> Whole:
+    """Rows of numbers, from their bits (uint32), for the signs, digits and exponents; returns the text's length."""
+    between = _eights(separator)
+    at = begin = cell = 0
+    words[0] = 0
+    for row in range(len(ends)):
+        at = _spell(words, at, opens[begin : ends[row]])
+        begin = ends[row]
+        for column in range(width):
+            if column:
+                for eight in range(len(between)):
+                    _append(words, at + 8 * eight, between[eight], 8)
+                at += len(separator)
+            starts[cell] = at
+            at, heads[cell] = _write_number(
+                words, at, np.int64(bits[cell]) >> 31, abs(np.int64(digits[cell])), np.int64(exponents[cell])
+            )
+            sizes[cell] = at - starts[cell]
+            cell += 1
+        at = _spell(words, at, close)
+    return at
+
+
+@compiled
+def _write_decimals(
+    decimals: Array,
+    opens: Array,
+    ends: Array,
+    separator: Array,
+    close: Array,
+    words: Array,
+    starts: Array,
+    sizes: Array,
+    heads: Array,
+) -> Whole:
+    """Rows of numbers, from their JSON; returns the text's length."""
+    between = _eights(separator)
+    at = begin = cell = 0
+    words[0] = 0
+    place = 1  # after the outermost bracket
+    for row in range(len(ends)):
+        at = _spell(words, at, opens[begin : ends[row]])
+        begin = ends[row]
+        place += 1
+        while True:
+            starts[cell] = at
+            while decimals[place] != _COMMA and decimals[place] != _BRACKET:
+                at = _append(words, at, np.uint64(decimals[place]), 1)
+                place += 1
+            sizes[cell] = at - starts[cell]
+            heads[cell] = _head(words, starts[cell])
+            cell += 1
+            place += 1
+            if decimals[place - 1] == _BRACKET:
+                break
+            for eight in range(len(between)):
+                _append(words, at + 8 * eight, between[eight], 8)
+            at += len(separator)
+        place += 1
+        at = _spell(words, at, close)
+    return at

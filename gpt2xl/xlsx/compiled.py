@@ -1,0 +1,30 @@
+"""Loops over millions of numbers, compiled when they are first called (numba).
+
+They run without Python's lock, so that threads share the cores. What was compiled is kept on the disk, by the file that
+a function is in: a compiled function calls none of another file, or the disk would keep what is out of date.
+
+numba takes half a second to import and each of these some seconds to compile, once on a machine: modules of such
+functions are imported where there is enough to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numba
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Whole = Any  # a number that is an int outside of compiled functions and 64 bits inside
+
+_Function = TypeVar("_Function", bound="Callable[..., object]")
+
+
+def compiled(function: _Function) -> _Function:
+    """`function`, of numbers and arrays alone, compiled."""
+    try:
+        faster: _Function = numba.njit(function, cache=True, nogil=True, error_model="numpy")
+    except RuntimeError:  # nowhere to keep it: neither beside the file nor in the user's folder for such things
+        faster = numba.njit(function, nogil=True, error_model="numpy")
+    return faster
