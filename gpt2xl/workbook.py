@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,8 +43,9 @@ class Workbook:
         self._edited: dict[str, list[Rect]] = {}
         self.book = Book(characters=characters, date1904=package.date1904)
         formulas: dict[str, list[FormulaCell]] = {}
-        for sheet in package.sheets:
-            formulas[sheet.name] = self._read(sheet.name)
+        for sheet, data in zip(package.sheets, package.read_all(), strict=True):
+            formulas[sheet.name] = data.formulas
+            _store(self.book, sheet.name, data, [formula.rect for formula in data.formulas])
         for table in package.tables():
             self.book.add_table(Table(table.name, table.sheet, table.rect, table.headers, table.totals, table.columns))
         for name in package.names:
@@ -56,13 +57,6 @@ class Workbook:
             for sheet in package.sheets:
                 self.book.hide_rows(sheet.name, *package.hidden_rows(sheet.name))
         self.book.mark_fresh()
-
-    def _read(self, sheet: str) -> list[FormulaCell]:
-        """Take a sheet's values over; returns its formulas."""
-        data = self._package.read(sheet)
-        computed = [formula.rect for formula in data.formulas]
-        _store(self.book, sheet, data, lambda place: not any(place.intersects(rect) for rect in computed))
-        return data.formulas
 
     def _add(self, sheet: str, formula: FormulaCell) -> None:
         """A formula of the file; what is none is noticed when something needs its value."""
@@ -196,18 +190,19 @@ class Workbook:
     def _stored_cells(self, sheet: str) -> tuple[Grid, list[Rect]]:
         """The cells of a sheet as the file has them, and the rectangles where there are any."""
         if sheet not in self._places:
-            self._places[sheet] = _store(self._file, sheet, self._package.read(sheet), lambda _: True)
+            self._places[sheet] = _store(self._file, sheet, self._package.read(sheet), [])
         return self._file.sheet(sheet), self._places[sheet]
 
 
-def _store(book: Book, sheet: str, data: SheetData, constant: Callable[[Rect], bool]) -> list[Rect]:
-    """Make a sheet with the values of `data`, large constant ones left where they are; returns where there are any."""
+def _store(book: Book, sheet: str, data: SheetData, computed: Sequence[Rect]) -> list[Rect]:
+    """Make a sheet with the values of `data`; returns where there are any. Large ones stay where they are in memory,
+    those that are not `computed`."""
     rows, columns = (data.rect.bottom, data.rect.right) if data.rect and data.sparse is None else (0, 0)
     grid = book.add_sheet(sheet, rows, columns)
     places = []
     for place, num, kind, text in data.blocks():
         plain = all_numbers(kind)
-        if plain and place.size >= _LARGE and constant(place):
+        if plain and place.size >= _LARGE and not any(map(place.intersects, computed)):
             grid.hold(place, num)
         else:
             grid.put(place, Array(num, None if plain else kind, text))

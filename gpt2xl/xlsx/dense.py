@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from xml.parsers import expat
 
     from gpt2xl.xlsx.numbers import Array
+    from gpt2xl.xlsx.parse import RunReader
 
 _FIRST = re.compile(
     rb'<c(?: r="([A-Z]{1,3})([1-9][0-9]{0,6})")?( s="[0-9]+")?(>(?:<f t="shared" si="([0-9]{1,9})"/>)?<v>)'
@@ -38,8 +39,10 @@ _BAR = ord("|")
 
 # Comments, CDATA, instructions, other namespaces; each with a byte of it that is rare, hence found fast.
 _ONLY_EXPAT = ((b"!", b"<!"), (b"?", b"<?"), (b"x", b"xmlns"))
+_RARE = b"".join(rare for rare, _ in _ONLY_EXPAT)
 _MAIN = re.compile(rb"""(?:^|\s)xmlns\s*=\s*["'](?:%b|%b)["']""" % tuple(re.escape(name.encode()) for name in MAIN))
 _RUN_WORTH_IT = 256  # bytes
+_MANY_BYTES = 16 << 20  # of a sheet, for which it pays to compile how to read them
 _NARROW = 8192  # bytes of a row
 _RUNS_A_ROW = 16
 _LABELS = 4
@@ -62,11 +65,18 @@ class RowState(Protocol):
 class DenseFeeder:
     """Feeds a sheet's bytes to `parser`, except for the runs, which go to `state` directly."""
 
-    def __init__(self, parser: expat.XMLParserType, state: RowState) -> None:
+    def __init__(self, parser: expat.XMLParserType, state: RowState, size: int) -> None:
+        """`size` is how many bytes will come."""
         self._parser = parser
         self._state = state
+        self._reader: RunReader | None = None
+        if size >= _MANY_BYTES:
+            from gpt2xl.xlsx.parse import RunReader  # which takes its time to import
+
+            self._reader = RunReader(size)
         self._kept = b""
         self._header = True  # before <sheetData>
+        self._in_data = False  # no header before the next rows
         self._pure = False
 
     def feed(self, data: bytes) -> None:
@@ -101,8 +111,10 @@ class DenseFeeder:
 
     def _rows(self, data: bytes, end: int) -> None:
         """Feed `data` up to `end`, which is the end of a row."""
-        header = data.find(b"<sheetData", 0, end) + 1
-        if any(rare in data and data.find(mark, header, end) >= 0 for rare, mark in _ONLY_EXPAT):
+        header = 0 if self._in_data else data.find(b"<sheetData", 0, end) + 1
+        self._in_data = True
+        looked_at = self._reader is not None and not self._reader.has_one_of(_RARE, data)
+        if not looked_at and any(rare in data and data.find(mark, header, end) >= 0 for rare, mark in _ONLY_EXPAT):
             self._pure = True
             self._parser.Parse(data[:end] + self._kept, False)
             self._kept = b""
@@ -143,6 +155,13 @@ class DenseFeeder:
             fed = start
             if not state.in_row:
                 break
+            if self._reader and not first[1]:
+                separator = _END + b"<c" + (first[3] or b"") + first[4]
+                numbers, end_of_run = self._reader.read(data, first.end(), row_end, separator)
+                if end_of_run - start >= _RUN_WORTH_IT and state.column + len(numbers) <= MAX_COLUMNS:
+                    state.put_columns(state.column + 1, numbers, shared)
+                    fed = begin = end_of_run
+                    continue
             # Often all the rest of the row is one run; if not, see how far it goes.
             if attempt or not (run := read_run(data[start:row_end], state.row, state.column + 1)):
                 same = _cells_like(first[4]).match(data, start, row_end)

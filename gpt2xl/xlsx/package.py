@@ -7,9 +7,12 @@ between calls, so a file can be saved over itself.
 from __future__ import annotations
 
 import errno
+import os
 import posixpath
 import zipfile
 import zlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,10 +32,12 @@ from gpt2xl.xlsx.xml import MAIN, local_name, parse_tree, relation_id, whole_num
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from concurrent.futures import Future
     from xml.etree import ElementTree as ET
 
     from gpt2xl.xlsx.store import SheetData
 
+_LARGE = 256 << 20  # bytes of all parts
 _CONTENT_TYPES = "[Content_Types].xml"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
@@ -71,14 +76,15 @@ class Package:
         self._strings_part: str | None = None
         with self._zip() as archive:
             check_archive(archive.infolist(), path.stat().st_size)
+            self._size = sum(info.file_size for info in archive.infolist())
             self._parts = {info.filename.lower(): info.filename for info in archive.infolist()}
             self._read_workbook(archive)
 
     def read(self, name: str) -> SheetData:
         """The cells of the sheet `name`; raises `NameNotFound` where there is none."""
         part = self.sheet(name).part
-        with self._zip(part) as archive, closing(inflated(archive, archive.getinfo(part))) as pieces:
-            data = read_sheet(pieces, lambda: self._strings, date1904=self.date1904)
+        with self._zip(part) as archive, closing(inflated(archive, info := archive.getinfo(part))) as pieces:
+            data = read_sheet(pieces, lambda: self._strings, size=info.file_size, date1904=self.date1904)
             self._unfilled[part] = data.unfilled
             if (unfilled := sum(self._unfilled.values())) > ARRAY_FREE:
                 raise WorkbookError(
@@ -86,6 +92,24 @@ class Package:
                     f"{ARRAY_FREE:,}"
                 )
             return data
+
+    def read_all(self) -> Iterator[SheetData]:
+        """The cells of all sheets in order; of a large file several at a time."""
+        names = [sheet.name for sheet in self.sheets]
+        if self._size < _LARGE:
+            yield from map(self.read, names)
+            return
+        with ThreadPoolExecutor(os.cpu_count(), "read") as pool:
+            waiting: deque[Future[SheetData]] = deque()
+            try:
+                for name in names:
+                    waiting.append(pool.submit(self.read, name))
+                    if len(waiting) > (os.cpu_count() or 1):
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def sheet(self, name: str) -> SheetInfo:
         """The sheet `name`, without regard to case; raises `NameNotFound`."""

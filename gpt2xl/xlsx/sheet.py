@@ -29,14 +29,16 @@ _UNKNOWN_ERROR = float(ERROR_TEXTS.index("#VALUE!"))  # #SPILL!, #CALC! and othe
 _BOOLEANS = {"1": 1.0, "0": 0.0, "true": 1.0, "false": 0.0}
 
 
-def read_sheet(pieces: Iterable[bytes], strings: Callable[[], Sequence[str]], *, date1904: bool = False) -> SheetData:
-    """The cells of a worksheet part that comes as `pieces`.
+def read_sheet(
+    pieces: Iterable[bytes], strings: Callable[[], Sequence[str]], *, size: int = 0, date1904: bool = False
+) -> SheetData:
+    """The cells of a worksheet part that comes as `pieces`, `size` bytes in all.
 
     `strings` gives the shared strings, if they are needed. Raises `WorkbookError` for what is no worksheet.
     """
     parser = sheet_parser()
     sheet = _Sheet(parser, strings, date1904)
-    feeder = DenseFeeder(parser, sheet)
+    feeder = DenseFeeder(parser, sheet, size)
     try:
         for piece in pieces:
             feeder.feed(piece)

@@ -268,12 +268,27 @@ def _slabs(runs: list[Run]) -> tuple[list[Run], list[tuple[Rect, Array]]]:
         if len(group) * len(numbers) < _SLAB:
             others += group
             continue
-        slab = np.empty((len(group), len(numbers)))
-        for index, (_, _, of_row) in enumerate(group):
-            slab[index] = of_row
+        slab = _in_place([of_row for _, _, of_row in group])
+        if slab is None:
+            slab = np.empty((len(group), len(numbers)))
+            for index, (_, _, of_row) in enumerate(group):
+                slab[index] = of_row
         group.clear()
         slabs.append((Rect.of(row, column, *slab.shape), slab))
     return sorted(others, key=lambda run: run[:2]), slabs
+
+
+def _in_place(rows: list[Array]) -> Array | None:
+    """Rows of equal length as a matrix, if they follow each other in the memory of one array."""
+    base = rows[0].base
+    if not isinstance(base, np.ndarray) or any(row.base is not base for row in rows):
+        return None
+    places = np.array([row.__array_interface__["data"][0] for row in rows])
+    first = (int(places[0]) - base.__array_interface__["data"][0]) // base.itemsize
+    if base.dtype != np.float64 or base.ndim != 1 or (np.diff(places) != rows[0].nbytes).any():
+        return None
+    matrix: Array = base[first : first + len(rows) * len(rows[0])].reshape(len(rows), -1)
+    return matrix
 
 
 def _bands_of_cells(rows: Array, lefts: Array, ends: Array, counts: Array) -> Iterator[Band]:

@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from gpt2xl.a1 import BLANK, BOOL, ERROR, NUMBER, TEXT, cell_name
+from gpt2xl.xlsx import dense
 from gpt2xl.xlsx.sheet import read_sheet
 
 if TYPE_CHECKING:
@@ -59,9 +60,18 @@ def values(data: SheetData) -> dict[str, Any]:
 
 
 def read(xml: str, strings: list[str] | None = None, piece: int = 1 << 20) -> SheetData:
+    """A worksheet part, in pieces; read as a large one, too, which makes no difference."""
     data = xml.encode()
-    pieces = (data[at : at + piece] for at in range(0, len(data), piece))
-    return read_sheet(pieces, lambda: strings or [])
+
+    def read_once(size: int) -> SheetData:
+        return read_sheet(
+            (data[at : at + piece] for at in range(0, len(data), piece)), lambda: strings or [], size=size
+        )
+
+    found, as_large = read_once(0), read_once(max(len(data), dense._MANY_BYTES))
+    assert (found.rect, found.formulas, found.unfilled) == (as_large.rect, as_large.formulas, as_large.unfilled)
+    assert repr(values(found)) == repr(values(as_large))
+    return found
 
 
 def worksheet(rows: str) -> str:
