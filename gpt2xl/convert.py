@@ -43,7 +43,6 @@ MOST_CHARS = (MAX_COLUMNS - 32) // 4
 MANY_PARAMETERS = 20_000_000
 _WASTE = 4
 _LONG_EDGE = 256
-_READ_OFTEN = ("wte", "lm_head.weight")
 
 
 class Parameter:
@@ -54,7 +53,7 @@ class Parameter:
         self._tensors, self._name, self._vector = tensors, name, len(shape) == 1
         self.shape = (1, *shape) if self._vector else shape
         self.dtype = tensors.dtype(name)
-        self.doubles = Doubles(self, keep=name in _READ_OFTEN)
+        self.doubles = Doubles(self)
 
     def __getitem__(self, rows: slice) -> Array:
         if self._vector:
@@ -184,9 +183,6 @@ def build(
         # What packs the parameters meanwhile needs all cores: threads of BLAS would wait for each other, busily.
         with threadpool_limits(1, "blas") if large else nullcontext():
             book.recalculate()
-        for numbers in parameters.values():
-            if isinstance(numbers, Parameter):
-                numbers.doubles.forget()
 
     large = [] if exact else [sheet.name for sheet in plan.sheets if sheet.group == "weights"]
     write_workbook(

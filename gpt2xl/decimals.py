@@ -22,32 +22,16 @@ _A_THREADS_SHARE = 1 << 18
 
 
 class Doubles:
-    """The cells of a matrix of float32 or float64, as the doubles that a reader makes of its decimals.
+    """The cells of a matrix of float32 or float64, as the doubles that a reader makes of its decimals."""
 
-    With ``keep`` all of them, once wanted, are kept until `forget`: for the one matrix that several formulas read.
-    """
-
-    def __init__(self, values: Rows, *, keep: bool = False) -> None:
+    def __init__(self, values: Rows) -> None:
         self._values = values
-        self._keep = keep
-        self._kept: NDArray[np.float64] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self._values.shape
 
     def __getitem__(self, part: tuple[slice, slice]) -> NDArray[np.float64]:
-        if not self._keep:
-            return self._read(part)
-        if self._kept is None:
-            self._kept = self._read(np.s_[:, :])
-        return self._kept[part]
-
-    def forget(self) -> None:
-        """Give the memory back."""
-        self._kept = None
-
-    def _read(self, part: tuple[slice, slice]) -> NDArray[np.float64]:
         rows, columns = part
         first, last, _ = rows.indices(self.shape[0])
         doubles = np.empty((last - first, len(range(self.shape[1])[columns])))

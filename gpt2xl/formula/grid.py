@@ -6,7 +6,6 @@ goes to MMULT as it lies. The block grows by doubling; views are good as long as
 
 from __future__ import annotations
 
-from typing import Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpt2xl.a1 import BLANK, ERROR, MAX_COLUMNS, MAX_ROWS, TEXT, Rect
 from gpt2xl.errors import LimitError
-from gpt2xl.formula.values import NUM, Array, Bytes, Floats, TextPool, all_numbers
+from gpt2xl.formula.values import NUM, Array, Bytes, Floats, Held, TextPool, Unread, all_numbers
 from gpt2xl.formula.window import Placement, Window
 
 _SMALL = 1 << 20  # cells that are always kept densely (8 MiB of numbers)
@@ -24,13 +23,8 @@ _MOST_COPIED = 1 << 25  # cells of a range that are put together from elsewhere,
 # Places in tiles (600 MiB), or so many for each cell that was ever filled.
 _MOST_SCATTERED = 1 << 26
 _SCATTERED = 64
+_LARGE = 1 << 22  # numbers that are not read before it is known which are wanted
 _FEW = 16  # held rectangles, up to which they are compared one by one
-
-
-class Held(Protocol):
-    """Finite numbers that are kept elsewhere, [rows, columns]."""
-
-    def __getitem__(self, part: tuple[slice, slice], /) -> Floats: ...
 
 
 class Grid:
@@ -164,6 +158,16 @@ class Grid:
             num[here] = tile[0][there]
             kind[here] = tile[1][there]
         return num, kind, False
+
+    def unread(self, rect: Rect) -> Unread | None:
+        """The cells of a rectangle, if they are many and kept elsewhere, but not in memory."""
+        if rect.size < _LARGE or not self._held:
+            return None
+        over = self._holding(rect)
+        if len(over) != 1 or not over[0][0].contains(rect) or isinstance(over[0][1], np.ndarray):
+            return None
+        place, numbers = over[0]
+        return Unread(numbers, _inside(rect, place))
 
     def _of_held(self, rect: Rect) -> tuple[Floats, Bytes, bool] | None:
         """`window` where some of its cells are held elsewhere; None where none is."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gpt2xl.a1 import BLANK, BOOL, ERROR, ERROR_TEXTS, NUMBER, TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -62,6 +62,10 @@ BOOLS: Bytes = np.full((1, 1, 1), BOOL, np.uint8)
 BOOLS.flags.writeable = False
 
 
+_AT_A_TIME = 1 << 21  # numbers of an `Unread` matrix: 16 MiB
+_FEW = 16  # one row in so many is few
+
+
 class Source(Protocol):
     """What a plain reference reads from."""
 
@@ -96,16 +100,76 @@ class Value:
         self.beyond = 0
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Lanes, rows, columns."""
+        lanes, rows, columns = self.num.shape
+        return lanes, rows, columns
+
+    @property
     def kinds(self) -> Bytes:
         """The kind of every cell, in full."""
         if self.kind is None:
-            return np.zeros(self.num.shape, np.uint8)
-        return np.broadcast_to(self.kind, self.num.shape)
+            return np.zeros(self.shape, np.uint8)
+        return np.broadcast_to(self.kind, self.shape)
 
     def mask(self, kind: int) -> NDArray[np.bool_]:
         """Where the cells are of this kind."""
         result: NDArray[np.bool_] = self.kinds == kind
         return result
+
+
+class Held(Protocol):
+    """Finite numbers that are kept elsewhere, [rows, columns]."""
+
+    def __getitem__(self, part: tuple[slice, slice], /) -> Floats: ...
+
+
+class Unread(Value):
+    """A large matrix of numbers that are read as they are wanted: all of them by `num`, each time anew."""
+
+    __slots__ = ("_held", "_rows", "columns", "rows")
+
+    def __init__(self, held: Held, part: tuple[slice, slice]) -> None:
+        self._held = held
+        self._rows = part
+        self.rows, self.columns = (each.stop - each.start for each in part)
+        self.kind = None
+        self.ranged = True
+        self.source = None
+        self.beyond = 0
+
+    @property
+    def num(self) -> Floats:  # type: ignore[override]  # written by nobody
+        """[1, rows, columns]."""
+        return self._held[self._rows][np.newaxis]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return 1, self.rows, self.columns
+
+    def some(self, begin: int, end: int) -> Floats:
+        """[end - begin, columns]: rows, counted from 0."""
+        rows, columns = self._rows
+        return self._held[rows.start + begin : rows.start + end, columns]
+
+    def parts(self) -> Iterator[tuple[int, Floats]]:
+        """All rows, some at a time, and the number of the first."""
+        step = max(1, _AT_A_TIME // self.columns)
+        for begin in range(0, self.rows, step):
+            yield begin, self.some(begin, min(begin + step, self.rows))
+
+    def pick(self, row: NDArray[np.intp], column: NDArray[np.intp]) -> Floats:
+        """The numbers at these places, which broadcast to each other; few rows are read for few."""
+        row, column = np.broadcast_arrays(row, column)
+        which = np.unique(row)
+        if len(which) * _FEW > self.rows:
+            everything: Floats = self.num[0, row, column]
+            return everything
+        found = np.empty(row.shape)
+        for number in which.tolist():
+            here = row == number
+            found[here] = self.some(number, number + 1)[0, column[here]]
+        return found
 
 
 def number(value: float) -> Value:

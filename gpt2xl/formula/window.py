@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from gpt2xl.a1 import Rect
-from gpt2xl.formula.values import Bytes, Floats, Value, all_numbers
+from gpt2xl.formula.values import Bytes, Floats, Unread, Value, all_numbers
 
 if TYPE_CHECKING:
     from weakref import WeakValueDictionary
@@ -61,6 +61,7 @@ class Cells(Protocol):
     windows: WeakValueDictionary[Placement, Window]
 
     def window(self, top: int, left: int, bottom: int, right: int) -> tuple[Floats, Bytes, bool]: ...
+    def unread(self, rect: Rect) -> Unread | None: ...
     def reserve(self, rows: int, columns: int) -> None: ...
 
 
@@ -113,6 +114,8 @@ class Window:
     def _bind(self) -> Value:
         place, grid = self.place, self._grid
         bounding = place.bounding
+        if not place.varies and (unread := grid.unread(bounding)):
+            return unread
         num, kind, live = grid.window(bounding.top, bounding.left, bounding.bottom, bounding.right)
         self._version = grid.version if live else -1
         self._value = self._num = self._kind = None

@@ -15,7 +15,7 @@ from gpt2xl.formula.functions.ranges import wrong
 from gpt2xl.formula.operators import align
 from gpt2xl.formula.registry import special
 from gpt2xl.formula.tree import Call, Missing, Name, Node, Number, Reference
-from gpt2xl.formula.values import REF, VALUE, Value
+from gpt2xl.formula.values import REF, VALUE, Unread, Value
 
 if TYPE_CHECKING:
     from gpt2xl.formula.window import Placement
@@ -112,7 +112,7 @@ def _one_cell(code: Code, place: Placement | None, scope: Scope) -> Code:
 
 
 def _index(pool: values.TextPool, table: Value, places: list[Value]) -> Value:
-    lanes, rows, columns = table.num.shape
+    lanes, rows, columns = table.shape
     if len(places) == 1:
         if rows == 1:
             places = [values.number(1.0), places[0]]
@@ -122,7 +122,7 @@ def _index(pool: values.TextPool, table: Value, places: list[Value]) -> Value:
             places = [places[0], values.number(0.0)]
     if lanes == 1 and places[0].num.size == 1 and places[1].num.size == 1 and not (places[0].kind or places[1].kind):
         i, j = int(places[0].num.item()), int(places[1].num.item())
-        if 1 <= i <= rows and 1 <= j <= columns:
+        if 1 <= i <= rows and 1 <= j <= columns and not isinstance(table, Unread):
             part = np.s_[:, i - 1 : i, j - 1 : j]
             return Value(table.num[part], None if table.kind is None else table.kinds[part], True)
     places = align(*places)
@@ -138,17 +138,17 @@ def _index(pool: values.TextPool, table: Value, places: list[Value]) -> Value:
         return _whole(table, row_num, column_num, errors)
     row = np.clip(row_num - 1, 0, rows - 1).astype(np.intp)
     column = np.clip(column_num - 1, 0, columns - 1).astype(np.intp)
-    return pick(table, lane_numbers(table.num, row, column), row, column, errors)
+    return pick(table, lane_numbers(lanes, row, column), row, column, errors)
 
 
 def _whole(table: Value, row_num: Any, column_num: Any, errors: Errors) -> Value:
     """Whole rows or columns, the same choice in every lane."""
-    _, rows, columns = table.num.shape
+    lanes, rows, columns = table.shape
     if row_num.shape[1:] != (1, 1) or column_num.shape[1:] != (1, 1):
         # An array of indices takes the first cell of each whole row or column, as Excel does.
         near_row = np.clip(row_num - 1, 0, rows - 1).astype(np.intp)
         near_column = np.clip(column_num - 1, 0, columns - 1).astype(np.intp)
-        return pick(table, lane_numbers(table.num, near_row, near_column), near_row, near_column, errors)
+        return pick(table, lane_numbers(lanes, near_row, near_column), near_row, near_column, errors)
     all_rows, all_columns = row_num == 0, column_num == 0
     if all_rows.all() != all_rows.any() or all_columns.all() != all_columns.any():
         raise SingleLanes
@@ -160,4 +160,4 @@ def _whole(table: Value, row_num: Any, column_num: Any, errors: Errors) -> Value
         column = np.arange(columns).reshape(1, 1, -1)
     if all_rows.any() and all_columns.any() and errors is None:
         return table
-    return pick(table, lane_numbers(table.num, row, column), row, column, errors)
+    return pick(table, lane_numbers(lanes, row, column), row, column, errors)

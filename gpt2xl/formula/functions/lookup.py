@@ -38,7 +38,7 @@ def _at(source: Value, place: NDArray[np.intp], errors: Errors) -> Value:
     if missing is not None:
         errors = merge(errors, missing)
         place = np.clip(place, 0, count - 1)
-    return pick(source, lane_numbers(source.num, place), 0, place, errors)
+    return pick(source, lane_numbers(len(source.num), place), 0, place, errors)
 
 
 _SEARCHES = {0.0: search.exact, 1.0: search.ascending, -1.0: search.descending}
@@ -118,7 +118,7 @@ def _table_lookup(
     place = np.maximum(place, 0)
     other = np.clip(index - 1, 0, table.num.shape[3 - axis] - 1).astype(np.intp)
     row, column = (place, other) if axis == 1 else (other, place)
-    return pick(table, lane_numbers(place, table.num, other), row, column, errors)
+    return pick(table, lane_numbers(len(table.num), place, other), row, column, errors)
 
 
 @whole("VLOOKUP", "vavv?", "scalars")

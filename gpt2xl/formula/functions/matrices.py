@@ -10,7 +10,7 @@ from gpt2xl.formula import coerce
 from gpt2xl.formula.coerce import Errors, merge
 from gpt2xl.formula.functions.ranges import by_lane, first_error, flat, wrong
 from gpt2xl.formula.registry import Context, whole
-from gpt2xl.formula.values import NUM, VALUE, Floats, Value
+from gpt2xl.formula.values import NUM, VALUE, Floats, Unread, Value
 
 
 @whole("MMULT", "aa", "product")
@@ -20,22 +20,34 @@ def mmult(context: Context, left: Value, right: Value) -> Value:
     for value in (left, right):
         if value.kind is not None:
             errors = merge(errors, first_error(value))
-            errors = merge(errors, wrong(value.kinds.reshape(len(value.num), -1).any(axis=1), VALUE))
-    if left.num.shape[2] != right.num.shape[1]:
+            errors = merge(errors, wrong(value.kinds.reshape(value.shape[0], -1).any(axis=1), VALUE))
+    if left.shape[2] != right.shape[1]:
         errors = merge(errors, np.full(1, VALUE.code + 1, np.uint8))
         return coerce.with_errors(np.zeros((1, 1, 1)), None, None if errors is None else errors.reshape(-1, 1, 1))
     if errors is not None and errors.all():
         return coerce.with_errors(np.zeros((1, 1, 1)), None, errors.reshape(-1, 1, 1))
     with np.errstate(all="ignore"):
-        if len(left.num) == len(right.num) == 1:
-            num = np.matmul(left.num[0], right.num[0])[np.newaxis]
-        else:
-            num = np.matmul(left.num, right.num)
+        num = _product(left, right)
     finite = np.isfinite(num)
     found = None if errors is None else errors.reshape(-1, 1, 1)
     if not finite.all():
         found = merge(found, np.where(finite, 0, NUM.code + 1).astype(np.uint8))
     return Value(num) if found is None else coerce.with_errors(np.where(finite, num, 0.0), None, found)
+
+
+def _product(left: Value, right: Value) -> Floats:
+    """The products of all lanes' matrices."""
+    if isinstance(left, Unread) and len(right.num) == 1:
+        num = np.empty((1, left.rows, right.shape[2]))
+        for begin, rows in left.parts():
+            np.matmul(rows, right.num[0], out=num[0, begin : begin + len(rows)])
+        return num
+    left_num, right_num = left.num, right.num
+    if len(left_num) == len(right_num) == 1:
+        product: Floats = np.matmul(left_num[0], right_num[0])[np.newaxis]
+    else:
+        product = np.matmul(left_num, right_num)
+    return product
 
 
 def _squares(value: Value) -> tuple[Floats, Errors]:
