@@ -42,9 +42,8 @@ _ONLY_EXPAT = ((b"!", b"<!"), (b"?", b"<?"), (b"x", b"xmlns"))
 _RARE = b"".join(rare for rare, _ in _ONLY_EXPAT)
 _MAIN = re.compile(rb"""(?:^|\s)xmlns\s*=\s*["'](?:%b|%b)["']""" % tuple(re.escape(name.encode()) for name in MAIN))
 _RUN_WORTH_IT = 256  # bytes
-_MANY_BYTES = 16 << 20  # of a sheet, for which it pays to compile how to read them
 _NARROW = 8192  # bytes of a row
-_RUNS_A_ROW = 16
+_RUNS_A_ROW = 64
 _LABELS = 4
 _LONGEST_ROW = 8 << 20
 
@@ -66,11 +65,11 @@ class DenseFeeder:
     """Feeds a sheet's bytes to `parser`, except for the runs, which go to `state` directly."""
 
     def __init__(self, parser: expat.XMLParserType, state: RowState, size: int) -> None:
-        """`size` is how many bytes will come."""
+        """`size` is how many bytes will come if these, or those of all sheets, are many; else 0."""
         self._parser = parser
         self._state = state
         self._reader: RunReader | None = None
-        if size >= _MANY_BYTES:
+        if size:
             from gpt2xl.xlsx.parse import RunReader  # which takes its time to import
 
             self._reader = RunReader(size)
@@ -155,11 +154,12 @@ class DenseFeeder:
             fed = start
             if not state.in_row:
                 break
-            if self._reader and not first[1]:
+            if self._reader and (not first[1] or int(first[2]) == state.row):
+                column = column_number(first[1].decode()) if first[1] else state.column + 1
                 separator = _END + b"<c" + (first[3] or b"") + first[4]
                 numbers, end_of_run = self._reader.read(data, first.end(), row_end, separator)
-                if end_of_run - start >= _RUN_WORTH_IT and state.column + len(numbers) <= MAX_COLUMNS:
-                    state.put_columns(state.column + 1, numbers, shared)
+                if end_of_run - start >= _RUN_WORTH_IT and column + len(numbers) - 1 <= MAX_COLUMNS:
+                    state.put_columns(column, numbers, shared)
                     fed = begin = end_of_run
                     continue
             # Often all the rest of the row is one run; if not, see how far it goes.

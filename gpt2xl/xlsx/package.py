@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from gpt2xl.xlsx.store import SheetData
 
-_LARGE = 256 << 20  # bytes of all parts
+_LARGE = 128 << 20  # bytes of all parts, for which it pays to compile how to read them
 _CONTENT_TYPES = "[Content_Types].xml"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
@@ -84,7 +84,8 @@ class Package:
         """The cells of the sheet `name`; raises `NameNotFound` where there is none."""
         part = self.sheet(name).part
         with self._zip(part) as archive, closing(inflated(archive, info := archive.getinfo(part))) as pieces:
-            data = read_sheet(pieces, lambda: self._strings, size=info.file_size, date1904=self.date1904)
+            size = info.file_size if self._size >= _LARGE else 0
+            data = read_sheet(pieces, lambda: self._strings, size=size, date1904=self.date1904)
             self._unfilled[part] = data.unfilled
             if (unfilled := sum(self._unfilled.values())) > ARRAY_FREE:
                 raise WorkbookError(

@@ -32,7 +32,7 @@ _BOOLEANS = {"1": 1.0, "0": 0.0, "true": 1.0, "false": 0.0}
 def read_sheet(
     pieces: Iterable[bytes], strings: Callable[[], Sequence[str]], *, size: int = 0, date1904: bool = False
 ) -> SheetData:
-    """The cells of a worksheet part that comes as `pieces`, `size` bytes in all.
+    """The cells of a worksheet part that comes as `pieces`; `size` is how many bytes if it is one of a large file.
 
     `strings` gives the shared strings, if they are needed. Raises `WorkbookError` for what is no worksheet.
     """

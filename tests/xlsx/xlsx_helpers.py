@@ -11,7 +11,6 @@ import numpy as np
 from hypothesis import strategies as st
 
 from gpt2xl.a1 import BLANK, BOOL, ERROR, NUMBER, TEXT, cell_name
-from gpt2xl.xlsx import dense
 from gpt2xl.xlsx.sheet import read_sheet
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def read(xml: str, strings: list[str] | None = None, piece: int = 1 << 20) -> Sh
             (data[at : at + piece] for at in range(0, len(data), piece)), lambda: strings or [], size=size
         )
 
-    found, as_large = read_once(0), read_once(max(len(data), dense._MANY_BYTES))
+    found, as_large = read_once(0), read_once(len(data))
     assert (found.rect, found.formulas, found.unfilled) == (as_large.rect, as_large.formulas, as_large.unfilled)
     assert repr(values(found)) == repr(values(as_large))
     return found
