@@ -53,12 +53,14 @@ def fastest(work: Callable[[str], object]) -> float:
     return min(seconds(lambda text=text: work(text)) for text in PROMPTS[1:])
 
 
-def command(*arguments: str) -> tuple[float, float]:
-    """Seconds and gigabytes of a command of ours and the processes that it starts, together."""
+def command(*arguments: str, before: str = "") -> tuple[float, float]:
+    """Seconds and gigabytes of a command of ours and the processes that it starts, together.
+
+    `before` is run first, in the same process.
+    """
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from gpt2xl.commands import main; main()", *arguments], stdout=subprocess.DEVNULL
-    )
+    program = f"{before}\nfrom gpt2xl.commands import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.DEVNULL)
     most = watched(process)
     if process.returncode:
         raise SystemExit(f"gpt2xl {' '.join(arguments)} failed")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gpt2xl.outlook import Outlook
 
 BOOK = click.argument("book", type=click.Path(path_type=Path))
-_GARBAGE = 100_000, 50, 1000  # new objects, then rounds, before each generation is looked at
+_GARBAGE = 1_000_000, 100, 1000  # new objects, then rounds, before each generation is looked at
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 
 

@@ -182,6 +182,7 @@ def build(
     def compute() -> None:
         # What packs the parameters meanwhile needs all cores: threads of BLAS would wait for each other, busily.
         with threadpool_limits(1, "blas") if large else nullcontext():
+            add_formulas(plan, book)
             book.recalculate()
 
     large = [] if exact else [sheet.name for sheet in plan.sheets if sheet.group == "weights"]
@@ -276,7 +277,7 @@ def make_book(
     columns: Mapping[str, tables.Column],
     prompt: str,
 ) -> Book:
-    """The plan in the engine: constants, the prompt, every formula; nothing is computed yet."""
+    """The plan in the engine, but for its formulas: constants and the prompt."""
     book = Book()
     for sheet in plan.sheets:
         # At once as large as it will be, unless mostly empty: growing costs time and touches memory.
@@ -294,8 +295,6 @@ def make_book(
                 grid.put(label.rect, _in_shape(columns[label.text], label.rect))
             elif label.kind == "text":
                 grid.put(label.rect, label.text)
-            else:
-                book.add_formula(sheet.name, label.rect, label.text, "fill" if label.rect.size > 1 else "cell")
         for item in sheet.items:
             if item.name == "prompt":
                 grid.put(item.rect, prompt)
@@ -310,9 +309,18 @@ def make_book(
                     grid.hold(item.rect, numbers.doubles)
                 else:
                     grid.put(item.rect, numbers)
+    return book
+
+
+def add_formulas(plan: Plan, book: Book) -> None:
+    """Every formula of the plan; nothing is computed yet."""
+    for sheet in plan.sheets:
+        for label in sheet.labels:
+            if label.kind not in ("index", "data", "text"):
+                book.add_formula(sheet.name, label.rect, label.text, "fill" if label.rect.size > 1 else "cell")
+        for item in sheet.items:
             for formula in item.all_formulas:
                 book.add_formula(sheet.name, formula.rect, formula.text, formula.mode)
-    return book
 
 
 def _extent(rects: list[Rect]) -> tuple[int, int]:

@@ -31,8 +31,8 @@ class Rates:
 
 
 RATES: dict[Compression, Rates] = {
-    "fast": Rates(digit=0.62, markup=1.15, reference=2.5, whole=4.3, other=11.8, bare=0.55),
-    "default": Rates(digit=0.6, markup=0.7, reference=2.8, whole=3.5, other=9.8, bare=0.6),
+    "fast": Rates(digit=0.62, markup=0.85, reference=2.5, whole=4.3, other=11.8, bare=0.55),
+    "default": Rates(digit=0.6, markup=0.8, reference=2.8, whole=3.5, other=9.8, bare=0.6),
     "small": Rates(digit=0.6, markup=0.7, reference=2.8, whole=3.5, other=9.8, bare=0.55),
 }
 

@@ -16,7 +16,7 @@ from transformers import GPT2LMHeadModel
 
 import gpt2xl
 from gpt2xl import tables
-from gpt2xl.convert import make_book, plan_for
+from gpt2xl.convert import add_formulas, make_book, plan_for
 from gpt2xl.engines.document import CellError, Engine
 from gpt2xl.engines.ironcalc import IronCalc
 from gpt2xl.engines.libreoffice import LibreOffice
@@ -44,7 +44,10 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
     facts = {item.data: [""] for sheet in plan.sheets for item in sheet.items if item.data is not None}
     columns = facts | tables.columns(checkpoint.vocabulary, plan.sizes["K"]) | {"end.id": np.array([-1.0])}
     parameters = {name: np.atleast_2d(checkpoint.tensors[name]).astype(np.float64) for name in checkpoint.tensors}
-    return make_book(replace(plan, sheets=tuple(sheets)), parameters, columns, "ab")
+    plan = replace(plan, sheets=tuple(sheets))
+    made = make_book(plan, parameters, columns, "ab")
+    add_formulas(plan, made)
+    return made
 
 
 def put(book: Book, name: str, values: float | Floats) -> None:

@@ -81,12 +81,26 @@ class BlockWriter:
         if kinds is None or not kinds.any():
             return [self._plain(first + index, numbers, follows) for index, numbers in enumerate(number_rows(values))]
         numbers = number_rows(_numbers(values, kinds))
-        return [
-            self._mixed(first + index, numbers[index], kinds[index], follows)
-            if kinds[index].any()
-            else self._plain(first + index, numbers[index], follows)
-            for index in range(count)
-        ]
+        repeated = self._repeated(first, values, kinds, follows)
+        rows: list[bytes] = []
+        for index in range(count):
+            if repeated[index]:
+                rows.append(rows[-1])
+            elif kinds[index].any():
+                rows.append(self._mixed(first + index, numbers[index], kinds[index], follows))
+            else:
+                rows.append(self._plain(first + index, numbers[index], follows))
+        return rows
+
+    def _repeated(self, first: int, values: Array, kinds: Array, follows: bool) -> list[bool]:
+        """Which rows are, to the byte, as the one before: errors of a matrix that is not computed, say."""
+        if self._references or not follows:
+            return [False] * len(values)
+        same = (kinds[1:] == kinds[:-1]).all(axis=1) & (values[1:] == values[:-1]).all(axis=1)
+        same &= (kinds[1:] != TEXT).all(axis=1)
+        if first == 0:
+            same[:1] = False  # the formula's text is in the first row
+        return [False, *same.tolist()]
 
     def _column(self, first: int, numbers: list[bytes], kinds: Array | None, follows: bool) -> list[bytes]:
         """The cells of a block that is one column wide: most rows of a workbook have several of these."""

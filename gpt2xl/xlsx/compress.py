@@ -28,7 +28,7 @@ _NEAR: dict[Compression, int] = {"fast": 2, "default": 4, "small": 8}
 _RAW = (zlib.DEFLATED, -zlib.MAX_WBITS)
 _LIBRARIES: dict[Compression, Callable[[], Any]] = {
     "fast": partial(isal_zlib.compressobj, 1, *_RAW),
-    "default": partial(zlib_ng.compressobj, 6, *_RAW),
+    "default": partial(zlib_ng.compressobj, 4, *_RAW),
     # "Filtered" data are mostly random digits: matches of a few characters are left alone, for 5 % less.
     "small": partial(zlib_ng.compressobj, 9, *_RAW, zlib.DEF_MEM_LEVEL, zlib.Z_FILTERED),
 }

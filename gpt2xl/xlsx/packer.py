@@ -6,8 +6,11 @@ How a part is cut does not depend on how many cores there are: the same cells gi
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from threading import get_native_id
 from typing import TYPE_CHECKING
 
 from gpt2xl.xlsx.compress import pack
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 _LEAST_PIECE = 1 << 20
 _PIECES_A_THREAD = 2
+_MOST_BEGUN = 32
+_NICE = 10
 
 
 class Packer:
@@ -28,9 +33,10 @@ class Packer:
 
     def __init__(self, compression: Compression, *, many: bool = False) -> None:
         self._compression = compression
-        self._many = many
+        self._many = many and sys.byteorder == "little"  # eight characters are a number there
         self._threads = os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(self._threads, "deflate")
+        self._begun: deque[Future[Packed]] = deque()
+        self._pool = ThreadPoolExecutor(self._threads, "deflate", _step_back)
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
@@ -45,8 +51,25 @@ class Packer:
         while waiting:
             yield waiting.popleft().result()
 
+    def begun(self, pieces: Iterable[Piece]) -> Iterator[Packed]:
+        """As `packed`, but the pieces are taken now, whenever the results are asked for."""
+        futures = []
+        for piece in _joined(pieces):
+            if len(self._begun) >= _MOST_BEGUN:
+                wait([self._begun.popleft()])
+            futures.append(self._pool.submit(self._pack, piece))
+            self._begun.append(futures[-1])
+        return (future.result() for future in futures)
+
     def _pack(self, piece: Piece) -> Packed:
         return pack(piece, self._compression, many=self._many)
+
+
+def _step_back() -> None:
+    """Let others go first who make what is to be packed: on Linux a thread has a priority of its own."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), _NICE)
 
 
 def _joined(pieces: Iterable[Piece]) -> Iterator[Piece]:

@@ -116,8 +116,13 @@ class _Sheet:
             self._shared_cells.setdefault(index, []).append((row, first, last))
         for row, column, text in cells.formulas:
             self._formulas.append(FormulaCell(Rect(row, column, row, column), text, "cell", (row, column)))
+        errors = [(row, column, _error(value)) for row, column, kind, value in cells.others if kind == "e"]
+        if errors:
+            rows, columns, numbers = zip(*errors, strict=True)
+            self._store.put_numbers(rows, columns, np.array(numbers), ERROR)
         for self.row, self.column, kind, value in cells.others:
-            self._put(kind, value)
+            if kind != "e":
+                self._put(kind, value)
         self.row = cells.last_row
 
     # Handlers: the root, then what stands around sheetData, then rows and cells.
@@ -243,7 +248,7 @@ class _Sheet:
                 raise self._no("boolean", value)
             self._store.put(self.row, self.column, BOOL, _BOOLEANS[value.strip()])
         elif kind_text == "e":
-            self._store.put(self.row, self.column, ERROR, _ERROR_NUMBERS.get(value.strip(), _UNKNOWN_ERROR))
+            self._store.put(self.row, self.column, ERROR, _error(value))
         elif kind_text == "d":
             self._store.put(self.row, self.column, NUMBER, self._date(value))
         else:
@@ -300,6 +305,11 @@ class _Sheet:
         text, origin = self._shared.pop(index)
         cells = self._shared_cells.pop(index)
         self._formulas.extend(FormulaCell(rect, text, "fill", origin) for rect in rectangles(cells))
+
+
+def _error(value: str) -> float:
+    """An error's index in `ERROR_TEXTS`."""
+    return _ERROR_NUMBERS.get(value.strip(), _UNKNOWN_ERROR)
 
 
 def _table_text(attributes: dict[str, Any]) -> str:

@@ -166,11 +166,11 @@ class CellStore:
         self.put(row, column, TEXT, 0.0)
         self._text[row, column] = text
 
-    def put_numbers(self, rows: Sequence[int], columns: Sequence[int], numbers: Array) -> None:
-        """Numbers each in a cell of its own."""
+    def put_numbers(self, rows: Sequence[int], columns: Sequence[int], numbers: Array, kind: int = NUMBER) -> None:
+        """Numbers, or what numbers stand for, each in a cell of its own."""
         self._rows.extend(rows)
         self._columns.extend(columns)
-        self._kinds.frombytes(bytes([NUMBER]) * len(rows))
+        self._kinds.frombytes(bytes([kind]) * len(rows))
         self._numbers.frombytes(numbers.tobytes())
 
     def put_run(self, row: int, column: int, numbers: Array) -> None:

@@ -12,7 +12,7 @@ import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO
@@ -129,14 +129,14 @@ def _write_package(
             with turn:
                 progress(cells)
 
-        def sheet(name: str, blocks: list[Block]) -> _Sheet:
+        def sheet(name: str, blocks: list[Block], packed: Callable[[Iterable[Piece]], Iterator[Packed]]) -> _Sheet:
             with_references = references if isinstance(references, bool) else titles[name] in references
             large = sum(block.rect.size for block in blocks) * _BYTES_A_CELL > zipfile.ZIP64_LIMIT
-            return _Sheet(name, large, packer.packed(_markup(name, parts.read(name), blocks, with_references, report)))
+            return _Sheet(name, large, packed(_markup(name, parts.read(name), blocks, with_references, report)))
 
         def write_ahead(names: list[str]) -> None:
             for name in names:
-                _write_sheet(package, sheet(name, first[titles[name]]))
+                _write_sheet(package, sheet(name, first[titles[name]], packer.packed))
 
         # First the content types, by which other programs tell the kind of file.
         package.write(entry(_CONTENT_TYPES), parts.read(_CONTENT_TYPES))
@@ -153,10 +153,12 @@ def _write_package(
 
         for name in titles:
             if name not in now:
-                made = sheet(name, list(sheets.get(titles[name], ())))
-                waiting.append(made if writing.done() else replace(made, packed=list(made.packed)))
+                blocks = list(sheets.get(titles[name], ()))
                 if writing.done():
                     write_waiting()
+                    _write_sheet(package, sheet(name, blocks, packer.packed))
+                else:
+                    waiting.append(sheet(name, blocks, packer.begun))
         write_waiting()
         for name in parts.namelist():
             if name not in titles and name != _CONTENT_TYPES:

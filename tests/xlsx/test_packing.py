@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpt2xl.xlsx import Compression, archive
+from gpt2xl.xlsx import packer as packer_module
 from gpt2xl.xlsx.archive import Archive, entry
 from gpt2xl.xlsx.compress import pack
 from gpt2xl.xlsx.numbers import NumberRows
@@ -196,3 +197,29 @@ def test_a_failure_leaves_no_directory() -> None:
     with pytest.raises(KeyError):
         fail()
     assert not zipfile.is_zipfile(io.BytesIO(stream.getvalue()))
+
+
+def test_begun_at_once_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All pieces are taken, few more than a bound at a time; the results are the same and keep their order."""
+    monkeypatch.setattr(packer_module, "_MOST_BEGUN", 2)
+    packer = Packer("fast")
+    try:
+        begun = [packer.begun(PIECES), packer.begun(reversed(PIECES))]
+        assert [list(results) for results in begun] == [
+            list(packer.packed(pieces)) for pieces in (PIECES, reversed(PIECES))
+        ]
+    finally:
+        packer.close()
+
+
+def test_what_is_begun_and_wrong_is_said_when_it_is_asked_for() -> None:
+    piece = numbers(3)
+    piece.values[1, 7] = np.nan
+    packer = Packer("fast")
+    try:
+        begun = packer.begun([numbers(5), piece])
+        next(begun)
+        with pytest.raises(ValueError, match="NaN or an infinity"):
+            next(begun)
+    finally:
+        packer.close()

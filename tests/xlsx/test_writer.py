@@ -236,6 +236,9 @@ def layouts(draw: st.DrawFn) -> list[Block]:
                 elif kind[index] != BLANK:
                     choice = {NUMBER: values, BOOL: st.integers(0, 1), ERROR: st.integers(0, len(ERROR_TEXTS) - 1)}
                     num[index] = draw(choice[int(kind[index])])
+            for again in draw(st.lists(st.integers(1, own), max_size=own)):  # rows like the one before
+                if again < own:
+                    kind[again], num[again], text[again] = kind[again - 1], num[again - 1], text[again - 1]
             mode: Any = draw(st.sampled_from(["constant", "array", "fill"]))
             formula = None if mode == "constant" else 'A1&"<"'
             blocks.append(Block(Rect.of(row, column, *shape), num, kind, text, draw(st.integers(0, 1)), formula, mode))

@@ -7,7 +7,6 @@ is left of the number are literals.
 
 from __future__ import annotations
 
-import sys
 import zlib
 from typing import TYPE_CHECKING
 
@@ -39,12 +38,7 @@ def deflate_rows(text: Text, width: int, separator: bytes, near: int) -> bytes |
     separators.
     """
     cells = len(text.starts)
-    if (
-        sys.byteorder != "little"
-        or not SHORTEST <= len(separator) <= LONGEST - HEAD - 1
-        or cells < _FEWEST_CELLS
-        or width < _NARROWEST_ROW
-    ):
+    if not SHORTEST <= len(separator) <= LONGEST - HEAD - 1 or cells < _FEWEST_CELLS or width < _NARROWEST_ROW:
         return None
     repeated = np.mean(text.heads[width:] == text.heads[:-width]) if cells > width else 0.0
     if repeated > _TOO_MANY_REPEATED and text.starts[width] <= FARTHEST:
