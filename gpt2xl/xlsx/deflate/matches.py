@@ -39,8 +39,8 @@ _GUESS = 64, 56  # the price of a symbol and of a character, before any are coun
 _LETTER = np.frombuffer(CHARACTERS, np.uint8)
 _NIBBLES, _ONES = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
 _ONE, _THREE, _SIX, _REST = (np.uint64(number) for number in (1, 3, 6, 63))
-_FROM = np.uint64((1 << 64) - 2)
-_BLANK = 15  # of the sixteen characters, none
+_FROM = np.uint64((1 << 64) - 2)  # shifted by n - 1 bits, all from the n-th on: none from the 64th
+_BLANK = 15  # the four bits of no character
 
 
 @compiled
