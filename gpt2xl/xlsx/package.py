@@ -11,7 +11,6 @@ import os
 import posixpath
 import zipfile
 import zlib
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from gpt2xl.errors import NameNotFound, WorkbookError
 from gpt2xl.xlsx.hidden import hidden_rows, table_filter
 from gpt2xl.xlsx.inflate import inflated, whole
 from gpt2xl.xlsx.limits import ARRAY_FREE, TREE, check_archive
+from gpt2xl.xlsx.ordered import in_order
 from gpt2xl.xlsx.save import SheetChanges, save_package
 from gpt2xl.xlsx.sheet import read_sheet
 from gpt2xl.xlsx.strings import read_strings
@@ -32,7 +32,6 @@ from gpt2xl.xlsx.xml import MAIN, local_name, parse_tree, relation_id, whole_num
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from concurrent.futures import Future
     from xml.etree import ElementTree as ET
 
     from gpt2xl.xlsx.store import SheetData
@@ -100,15 +99,10 @@ class Package:
         if self._size < _LARGE:
             yield from map(self.read, names)
             return
-        with ThreadPoolExecutor(os.cpu_count(), "read") as pool:
-            waiting: deque[Future[SheetData]] = deque()
+        threads = os.cpu_count() or 1
+        with ThreadPoolExecutor(threads, "read") as pool:
             try:
-                for name in names:
-                    waiting.append(pool.submit(self.read, name))
-                    if len(waiting) > (os.cpu_count() or 1):
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
+                yield from in_order(pool, self.read, names, threads)
             finally:
                 pool.shutdown(cancel_futures=True)
 

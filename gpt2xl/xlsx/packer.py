@@ -14,6 +14,7 @@ from threading import get_native_id
 from typing import TYPE_CHECKING
 
 from gpt2xl.xlsx.compress import pack
+from gpt2xl.xlsx.ordered import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,13 +44,7 @@ class Packer:
 
     def packed(self, pieces: Iterable[Piece]) -> Iterator[Packed]:
         """All pieces in order, small ones joined; few are held at a time, however many there are."""
-        waiting: deque[Future[Packed]] = deque()
-        for piece in _joined(pieces):
-            waiting.append(self._pool.submit(self._pack, piece))
-            if len(waiting) > _PIECES_A_THREAD * self._threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        return in_order(self._pool, self._pack, _joined(pieces), _PIECES_A_THREAD * self._threads)
 
     def begun(self, pieces: Iterable[Piece]) -> Iterator[Packed]:
         """As `packed`, but the pieces are taken now, whenever the results are asked for."""

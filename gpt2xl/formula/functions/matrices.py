@@ -37,12 +37,13 @@ def mmult(context: Context, left: Value, right: Value) -> Value:
 
 def _product(left: Value, right: Value) -> Floats:
     """The products of all lanes' matrices."""
-    if isinstance(left, Unread) and len(right.num) == 1:
+    right_num = right.num
+    if isinstance(left, Unread) and len(right_num) == 1:
         num = np.empty((1, left.rows, right.shape[2]))
         for begin, rows in left.parts():
-            np.matmul(rows, right.num[0], out=num[0, begin : begin + len(rows)])
+            np.matmul(rows, right_num[0], out=num[0, begin : begin + len(rows)])
         return num
-    left_num, right_num = left.num, right.num
+    left_num = left.num
     if len(left_num) == len(right_num) == 1:
         product: Floats = np.matmul(left_num[0], right_num[0])[np.newaxis]
     else:

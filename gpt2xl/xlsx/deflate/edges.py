@@ -13,7 +13,7 @@ from gpt2xl.xlsx.deflate.codes import DISTANCE_SYMBOLS, FARTHEST, LENGTHS, LONGE
 from gpt2xl.xlsx.numbers import Array
 
 _WORTH_IT = 4  # bytes of a match
-_LENGTH = 16  # bits of a token below its length, which are its distance; a literal has no length
+TOKEN_LENGTH = 16  # bits of a token below its length, which are its distance; a literal has no length
 
 
 def tokens_of_edges(characters: Array, starts: Array, sizes: Array, width: int) -> tuple[Array, Array]:
@@ -50,7 +50,7 @@ def _tokens(characters: Array, begins: Array, ends: Array, tokens: Array, ends_o
                     if length > longest:
                         longest, distance = length, back
             if longest >= _WORTH_IT:
-                tokens[count] = longest << _LENGTH | distance
+                tokens[count] = longest << TOKEN_LENGTH | distance
                 at += longest
             else:
                 tokens[count] = characters[at]
@@ -64,8 +64,8 @@ def _tokens(characters: Array, begins: Array, ends: Array, tokens: Array, ends_o
 def count_tokens(tokens: Array, literals: Array, distances: Array) -> None:
     """Add how often the symbols of literals and lengths and those of distances occur."""
     for token in tokens:
-        if token >> _LENGTH:
-            literals[LENGTHS[token >> _LENGTH, 0]] += 1
-            distances[DISTANCE_SYMBOLS[token & (1 << _LENGTH) - 1]] += 1
+        if token >> TOKEN_LENGTH:
+            literals[LENGTHS[token >> TOKEN_LENGTH, 0]] += 1
+            distances[DISTANCE_SYMBOLS[token & (1 << TOKEN_LENGTH) - 1]] += 1
         else:
             literals[token] += 1

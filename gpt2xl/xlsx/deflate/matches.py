@@ -20,9 +20,10 @@ from gpt2xl.xlsx.deflate.codes import (
     LITERAL_EXTRA,
     LITERALS,
 )
-from gpt2xl.xlsx.deflate.text import HEAD
+from gpt2xl.xlsx.deflate.edges import TOKEN_LENGTH
 from gpt2xl.xlsx.numbers import Array
 
+HEAD = 6  # first characters of a number that are compared with others'
 KINDS = 2 * (HEAD + 1)
 CHARACTERS = b"0123456789e+-."  # of numbers
 
@@ -274,7 +275,7 @@ def write(
     cell, token = np.int64(0), np.int64(0)
     for row in range(len(ends_of_tokens)):
         while token < ends_of_tokens[row]:
-            length, distance = tokens[token] >> 16, tokens[token] & 0xFFFF
+            length, distance = tokens[token] >> TOKEN_LENGTH, tokens[token] & (1 << TOKEN_LENGTH) - 1
             if length:
                 symbol, rest = LENGTHS[length]
                 code = literals[symbol] | rest << literal_bits[symbol]

@@ -15,7 +15,7 @@ import numpy as np
 from gpt2xl.xlsx.deflate import matches
 from gpt2xl.xlsx.deflate.codes import DISTANCE_EXTRA, FARTHEST, LITERAL_EXTRA, LONGEST, SHORTEST, block_codes
 from gpt2xl.xlsx.deflate.edges import count_tokens, tokens_of_edges
-from gpt2xl.xlsx.deflate.text import HEAD, LONGEST_NUMBER
+from gpt2xl.xlsx.deflate.text import LONGEST_NUMBER
 
 if TYPE_CHECKING:
     from gpt2xl.xlsx.deflate.text import Text
@@ -38,7 +38,7 @@ def deflate_rows(text: Text, width: int, separator: bytes, near: int) -> bytes |
     separators.
     """
     cells = len(text.starts)
-    if not SHORTEST <= len(separator) <= LONGEST - HEAD - 1 or cells < _FEWEST_CELLS or width < _NARROWEST_ROW:
+    if not SHORTEST <= len(separator) <= LONGEST - matches.HEAD - 1 or cells < _FEWEST_CELLS or width < _NARROWEST_ROW:
         return None
     repeated = np.mean(text.heads[width:] == text.heads[:-width]) if cells > width else 0.0
     if repeated > _TOO_MANY_REPEATED and text.starts[width] <= FARTHEST:

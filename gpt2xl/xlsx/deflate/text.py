@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LONGEST_NUMBER = 24  # characters, such as -2.2250738585072014e-308
-HEAD = 6  # first characters of a number that are compared with others'
 
 # With more zeros after the point, or more digits before it, a number has an exponent.
 _MOST_ZEROS, _MOST_DIGITS = 4, 16
@@ -41,7 +40,7 @@ class Text:
 
     ``words`` (uint64) are the text, eight characters each, the first lowest, of which there are ``size``; ``starts``
     (int32) and ``sizes`` (uint8) [count] say where a number begins and how many characters it has; ``heads`` (int64)
-    [count] are its first `HEAD` characters and two more, 0 after its end. All of it is memory that the thread's next
+    [count] are its first eight characters, 0 after its end. All of it is memory that the thread's next
     text takes.
     """
 
@@ -208,6 +207,14 @@ def _eights(text: Array) -> Array:
 
 
 @compiled
+def _append_all(words: Array, at: Whole, eights: Array, count: Whole) -> Whole:
+    """Put `count` characters, as `_eights` gives them, at `at`; returns the new end."""
+    for eight in range(len(eights)):
+        _append(words, at + 8 * eight, eights[eight], 8)
+    return at + count
+
+
+@compiled
 def _write_numbers(
     bits: Array,
     digits: Array,
@@ -231,9 +238,7 @@ def _write_numbers(
         begin = ends[row]
         for column in range(width):
             if column:
-                for eight in range(len(between)):
-                    _append(words, at + 8 * eight, between[eight], 8)
-                at += len(separator)
+                at = _append_all(words, at, between, len(separator))
             starts[cell] = at
             at, heads[cell] = _write_number(
                 words, at, np.int64(bits[cell]) >> 31, abs(np.int64(digits[cell])), np.int64(exponents[cell])
@@ -276,9 +281,7 @@ def _write_decimals(
             place += 1
             if decimals[place - 1] == _BRACKET:
                 break
-            for eight in range(len(between)):
-                _append(words, at + 8 * eight, between[eight], 8)
-            at += len(separator)
+            at = _append_all(words, at, between, len(separator))
         place += 1
         at = _spell(words, at, close)
     return at
