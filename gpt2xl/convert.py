@@ -25,10 +25,10 @@ from gpt2xl.model.tensors import Tensors
 from gpt2xl.outlook import FLOAT32_DIGITS, FLOAT64_DIGITS, Outlook, foresee
 from gpt2xl.plan.dimensions import Capacity, dimensions
 from gpt2xl.plan.exercise import USUAL, blanked
-from gpt2xl.plan.plan import Plan
+from gpt2xl.plan.plan import Plan, Sheet
 from gpt2xl.plan.planner import make_plan
 from gpt2xl.plan.template import load_templates
-from gpt2xl.surface import surface
+from gpt2xl.surface import Surface
 from gpt2xl.xlsx import Array, Compression, Rows, refuse_unwritable, write_workbook
 
 COMPRESSIONS = get_args(Compression)
@@ -147,14 +147,6 @@ def build(
         else Parameter(checkpoint.tensors, name)
         for name in checkpoint.tensors
     }
-    columns = tables.columns(checkpoint.vocabulary, plan.sizes["K"])
-    columns["end.id"] = np.array([float(checkpoint.end_id)])
-    if steps is not None:
-        columns |= lessons.constants(checkpoint, plan.sizes["points"]) | {"lens.on": np.array([float(exact)])}
-        columns |= lessons.checks(steps, prompt)
-        columns |= lessons.exercises(plan, exercises)
-    if steps is not None and corrupted is not None:
-        columns |= lessons.patching(checkpoint, steps, prompt, corrupted)
     options = {"model": None if str(model) == "tiny" else model, "max-tokens": max_tokens, "max-chars": max_chars}
     options["generate"] = generate if generate > 1 else None
     options |= kept | {
@@ -167,33 +159,48 @@ def build(
         "compression": None if compression == "default" else compression,
         "refs": refs,
     }
-    columns |= _facts(checkpoint, weights, _command(prompt, target, options))
-    columns |= {f"model.{option}": np.array([float(number)]) for option, number in kept.items()}
-    book = make_book(plan, parameters, columns, prompt)
-    shell, cells = surface(
+    book = empty_book(plan)
+    seen = Surface(
         plan,
-        book,
-        parameters,
         creator=f"gpt2xl {__version__}",
         plain=plain,
         words={"activation": checkpoint.config.activation_function},
     )
+    columns = tables.columns(checkpoint.vocabulary, plan.sizes["K"])
+
+    def paint(sheets: Sequence[Sheet]) -> None:
+        for sheet in sheets:
+            add_constants(sheet, book, parameters, columns, prompt)
+        seen.paint([sheet.name for sheet in sheets], book, parameters)
 
     def compute() -> None:
+        columns["end.id"] = np.array([float(checkpoint.end_id)])
+        if steps is not None:
+            columns.update(lessons.constants(checkpoint, plan.sizes["points"]) | {"lens.on": np.array([float(exact)])})
+            columns.update(lessons.checks(steps, prompt))
+            columns.update(lessons.exercises(plan, exercises))
+        if steps is not None and corrupted is not None:
+            columns.update(lessons.patching(checkpoint, steps, prompt, corrupted))
+        columns.update(_facts(checkpoint, weights, _command(prompt, target, options)))
+        columns.update({f"model.{option}": np.array([float(number)]) for option, number in kept.items()})
+        paint([sheet for sheet in plan.sheets if sheet.name not in seen.cells])
+        seen.paint_guide()
         # What packs the parameters meanwhile needs all cores: threads of BLAS would wait for each other, busily.
         with threadpool_limits(1, "blas") if large else nullcontext():
             add_formulas(plan, book)
             book.recalculate()
 
-    large = [] if exact else [sheet.name for sheet in plan.sheets if sheet.group == "weights"]
+    # Many parameters are packed while all the rest is made.
+    large = [] if exact else [sheet for sheet in plan.sheets if sheet.group == "weights"]
+    paint(large)
     write_workbook(
         target,
-        shell,
-        cells,
+        seen.shell,
+        seen.cells,
         references=exact or refs,
         compression=compression,
         progress=progress,
-        ahead=[name for name in large if cells[name].constant],
+        ahead=[sheet.name for sheet in large if seen.cells[sheet.name].constant],
         meanwhile=compute,
     )
     answer = book.get(*book.resolve("next_token")).item()
@@ -201,7 +208,7 @@ def build(
         path=target,
         next_token=str(answer),
         token_ids=tuple(checkpoint.vocabulary.encode(prompt)),
-        cells=sum(of_sheet.count for of_sheet in cells.values()),
+        cells=sum(of_sheet.count for of_sheet in seen.cells.values()),
         formulas=sum(rect.size for rect in plan.formula_rects()),
         size=target.stat().st_size,
         blank=() if solution else tuple(exercises),
@@ -271,45 +278,49 @@ def plan_for(
     return plan
 
 
-def make_book(
-    plan: Plan,
-    parameters: Mapping[str, Array | Rows],
-    columns: Mapping[str, tables.Column],
-    prompt: str,
-) -> Book:
-    """The plan in the engine, but for its formulas: constants and the prompt."""
+def empty_book(plan: Plan) -> Book:
+    """The plan's sheets and names in the engine."""
     book = Book()
     for sheet in plan.sheets:
         # At once as large as it will be, unless mostly empty: growing costs time and touches memory.
         book.add_sheet(sheet.name, *_extent([item.rect for item in sheet.items] if sheet.group == "model" else []))
     for name, place in plan.names.items():
         book.define(name, place.formula)
-    for sheet in plan.sheets:
-        grid = book.sheet(sheet.name)
-        for label in sheet.labels:
-            if label.kind == "index":
-                index = np.arange(label.rect.size, dtype=np.float64).reshape(label.rect.shape)
-                # Long edges of matrices, for which the engine would keep room as for the matrix.
-                (grid.hold if index.size >= _LONG_EDGE else grid.put)(label.rect, index)
-            elif label.kind == "data":
-                grid.put(label.rect, _in_shape(columns[label.text], label.rect))
-            elif label.kind == "text":
-                grid.put(label.rect, label.text)
-        for item in sheet.items:
-            if item.name == "prompt":
-                grid.put(item.rect, prompt)
-            elif item.data is not None:
-                values = _in_shape(columns[item.data], item.rect)
-                (grid.hold if isinstance(values, np.ndarray) else grid.put)(item.rect, values)
-            elif item.value is not None:
-                grid.put(item.rect, [item.value] if isinstance(item.value, list) else item.value)
-            elif item.kind == "parameter":
-                numbers = parameters[item.name]
-                if isinstance(numbers, Parameter):
-                    grid.hold(item.rect, numbers.doubles)
-                else:
-                    grid.put(item.rect, numbers)
     return book
+
+
+def add_constants(
+    sheet: Sheet,
+    book: Book,
+    parameters: Mapping[str, Array | Rows],
+    columns: Mapping[str, tables.Column],
+    prompt: str,
+) -> None:
+    """What stands on a sheet before anything is computed: labels, tables, parameters, the prompt."""
+    grid = book.sheet(sheet.name)
+    for label in sheet.labels:
+        if label.kind == "index":
+            index = np.arange(label.rect.size, dtype=np.float64).reshape(label.rect.shape)
+            # Long edges of matrices, for which the engine would keep room as for the matrix.
+            (grid.hold if index.size >= _LONG_EDGE else grid.put)(label.rect, index)
+        elif label.kind == "data":
+            grid.put(label.rect, _in_shape(columns[label.text], label.rect))
+        elif label.kind == "text":
+            grid.put(label.rect, label.text)
+    for item in sheet.items:
+        if item.name == "prompt":
+            grid.put(item.rect, prompt)
+        elif item.data is not None:
+            values = _in_shape(columns[item.data], item.rect)
+            (grid.hold if isinstance(values, np.ndarray) else grid.put)(item.rect, values)
+        elif item.value is not None:
+            grid.put(item.rect, [item.value] if isinstance(item.value, list) else item.value)
+        elif item.kind == "parameter":
+            numbers = parameters[item.name]
+            if isinstance(numbers, Parameter):
+                grid.hold(item.rect, numbers.doubles)
+            else:
+                grid.put(item.rect, numbers)
 
 
 def add_formulas(plan: Plan, book: Book) -> None:

@@ -16,7 +16,7 @@ from transformers import GPT2LMHeadModel
 
 import gpt2xl
 from gpt2xl import tables
-from gpt2xl.convert import add_formulas, make_book, plan_for
+from gpt2xl.convert import add_constants, add_formulas, empty_book, plan_for
 from gpt2xl.engines.document import CellError, Engine
 from gpt2xl.engines.ironcalc import IronCalc
 from gpt2xl.engines.libreoffice import LibreOffice
@@ -45,7 +45,9 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
     columns = facts | tables.columns(checkpoint.vocabulary, plan.sizes["K"]) | {"end.id": np.array([-1.0])}
     parameters = {name: np.atleast_2d(checkpoint.tensors[name]).astype(np.float64) for name in checkpoint.tensors}
     plan = replace(plan, sheets=tuple(sheets))
-    made = make_book(plan, parameters, columns, "ab")
+    made = empty_book(plan)
+    for sheet in plan.sheets:
+        add_constants(sheet, made, parameters, columns, "ab")
     add_formulas(plan, made)
     return made
 

@@ -6,7 +6,9 @@ The formats are those of transformers, nanoGPT and minGPT (docs/checkpoints.md).
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -179,9 +181,15 @@ def _checked(config: Config, tensors: Tensors, folder: Path) -> Tensors:
                 f"the weights in {folder} hold `{name}`, which is no part of a GPT-2 of this configuration; "
                 f"use weights and configuration of the same model"
             )
-    for name in shapes:
+
+    def is_finite(name: str) -> bool:
         # The extremes are finite only where everything is: NaN and infinities pass through min and max.
-        if not all(np.isfinite(piece.min()) and np.isfinite(piece.max()) for piece in tensors.pieces(name)):
+        return all(np.isfinite(piece.min()) and np.isfinite(piece.max()) for piece in tensors.pieces(name))
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        finite = dict(zip(shapes, threads.map(is_finite, shapes), strict=True))
+    for name in shapes:
+        if not finite[name]:
             row = int(np.argwhere(~np.isfinite(tensors[name]))[0][0]) + 1
             raise ModelError(
                 f"`{name}` in {folder} holds a number that is not finite (first in row {row}), which no cell can show; "

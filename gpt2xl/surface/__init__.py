@@ -3,6 +3,6 @@
 What lives here: appearance. It writes no formula and computes no number.
 """
 
-from gpt2xl.surface.shell import surface
+from gpt2xl.surface.shell import Surface
 
-__all__ = ["surface"]
+__all__ = ["Surface"]

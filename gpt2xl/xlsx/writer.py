@@ -63,7 +63,7 @@ _BYTES_A_CELL = 96
 # So many cells of plain numbers are worth compiling how to deflate them.
 _MANY_CELLS = 4_000_000
 # Seconds after which a thread that waits for Python's lock gets it: those that pack need it often and for a moment.
-_TURN = 0.0005
+_TURN = 0.00005
 
 
 def write_workbook(
@@ -84,16 +84,14 @@ def write_workbook(
     number of cells written since. A file appears under its name only when it is complete; what was written to a stream
     before a failure stays there.
 
-    The sheets `ahead` are written first, by a thread of their own, while `meanwhile` runs: only then the blocks of the
-    others are asked for, and what is made of them waits, deflated, for its turn. `progress` is called from that thread
-    too, but never from two at a time.
+    The sheets `ahead` are written first, by a thread of their own, while `meanwhile` runs, which may still change the
+    shell's other sheets, all but their drawings, and `sheets`. Only then the blocks of the others are asked for, and
+    what is made of them waits, deflated, for its turn. `progress` is called from that thread too, but never from two at
+    a time.
 
     Raises `LimitError` for what Excel cannot hold, `OutputError` where the target cannot be written, `ValueError`
-    for blocks that overlap, numbers that are none, or sheets that the shell lacks.
+    for blocks that overlap, numbers that are none, sheets that the shell lacks, or a shell that changed too late.
     """
-    if unknown := {*sheets, *ahead} - set(shell.sheetnames):
-        raise ValueError(f"the shell has no sheet {sorted(unknown)}")
-    _check_limits(shell)
     if not isinstance(target, str | Path):
         _write_package(target, shell, sheets, references, compression, progress, ahead, meanwhile)
         return
@@ -111,13 +109,10 @@ def _write_package(
     ahead: Collection[str],
     meanwhile: Callable[[], object],
 ) -> None:
+    _check(shell, [*sheets, *ahead])
     first = {name: list(sheets.get(name, ())) for name in ahead}
     plain = sum(block.rect.size for blocks in first.values() for block in blocks if block.mode == "constant")
-    written = io.BytesIO()
-    ExcelWriter(shell, _Undated(written, "w", strict_timestamps=False)).save()
-    titles = {sheet.path.lstrip("/"): sheet.title for sheet in shell.worksheets}
     with (
-        zipfile.ZipFile(written) as parts,
         Archive(stream) as package,
         ThreadPoolExecutor(1, "ahead") as thread,
         closing(Packer(compression, many=plain > _MANY_CELLS)) as packer,
@@ -129,20 +124,30 @@ def _write_package(
             with turn:
                 progress(cells)
 
-        def sheet(name: str, blocks: list[Block], packed: Callable[[Iterable[Piece]], Iterator[Packed]]) -> _Sheet:
-            with_references = references if isinstance(references, bool) else titles[name] in references
+        def sheet(
+            part: str, title: str, blocks: list[Block], pack: Callable[[Iterable[Piece]], Iterator[Packed]]
+        ) -> _Sheet:
+            with_references = references if isinstance(references, bool) else title in references
             large = sum(block.rect.size for block in blocks) * _BYTES_A_CELL > zipfile.ZIP64_LIMIT
-            return _Sheet(name, large, packed(_markup(name, parts.read(name), blocks, with_references, report)))
+            return _Sheet(part, large, pack(_markup(part, shell_parts[part], blocks, with_references, report)))
 
         def write_ahead(names: list[str]) -> None:
             for name in names:
-                _write_sheet(package, sheet(name, first[titles[name]], packer.packed))
+                _write_sheet(package, sheet(name, titles[name], first[titles[name]], packer.packed))
 
+        if not ahead:
+            meanwhile()
+        shell_parts, titles = _parts(shell)
+        now = [name for name, title in titles.items() if title in first]
         # First the content types, by which other programs tell the kind of file.
-        package.write(entry(_CONTENT_TYPES), parts.read(_CONTENT_TYPES))
-        now = [name for name in parts.namelist() if titles.get(name) in first]
+        package.write(entry(_CONTENT_TYPES), shell_parts[_CONTENT_TYPES])
         writing = thread.submit(write_ahead, now)
-        meanwhile()
+        if ahead:
+            meanwhile()
+            early, (shell_parts, _) = shell_parts, _parts(shell)
+            if late := [name for name in (_CONTENT_TYPES, *now) if shell_parts[name] != early[name]]:
+                raise ValueError(f"the shell's {late} changed after they were written")
+        _check(shell, sheets)
         waiting: list[_Sheet] = []
 
         def write_waiting() -> None:
@@ -151,18 +156,29 @@ def _write_package(
                 _write_sheet(package, made)
             waiting.clear()
 
-        for name in titles:
+        for name, title in titles.items():
             if name not in now:
-                blocks = list(sheets.get(titles[name], ()))
+                blocks = list(sheets.get(title, ()))
                 if writing.done():
                     write_waiting()
-                    _write_sheet(package, sheet(name, blocks, packer.packed))
+                    _write_sheet(package, sheet(name, title, blocks, packer.packed))
                 else:
-                    waiting.append(sheet(name, blocks, packer.begun))
+                    waiting.append(sheet(name, title, blocks, packer.begun))
         write_waiting()
-        for name in parts.namelist():
+        for name, data in shell_parts.items():
             if name not in titles and name != _CONTENT_TYPES:
-                package.write(entry(name), _of_ours(name, parts.read(name)))
+                package.write(entry(name), _of_ours(name, data))
+
+
+def _parts(shell: Workbook) -> tuple[dict[str, bytes], dict[str, str]]:
+    """All parts as openpyxl writes them, by name, and for those that are sheets their titles."""
+    for sheet in shell.worksheets:
+        sheet.column_dimensions.to_tree()  # from which openpyxl learns what it writes before them
+    written = io.BytesIO()
+    ExcelWriter(shell, _Undated(written, "w", strict_timestamps=False)).save()
+    with zipfile.ZipFile(written) as parts:
+        contents = {name: parts.read(name) for name in parts.namelist()}
+    return contents, {sheet.path.lstrip("/"): sheet.title for sheet in shell.worksheets}
 
 
 @contextmanager
@@ -239,7 +255,9 @@ def _font_in_order(font: re.Match[bytes]) -> bytes:
     return font[1] + b"".join(children[name] for name in _FONT_ORDER if name in children) + font[3]
 
 
-def _check_limits(shell: Workbook) -> None:
+def _check(shell: Workbook, titles: Iterable[str]) -> None:
+    if unknown := set(titles) - set(shell.sheetnames):
+        raise ValueError(f"the shell has no sheet {sorted(unknown)}")
     seen: set[str] = set()
     for name in shell.sheetnames:
         if utf16_length(name) > MAX_SHEET_NAME:

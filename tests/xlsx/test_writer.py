@@ -391,6 +391,30 @@ def test_some_sheets_while_others_are_computed(tmp_path: Path) -> None:
     assert ooxml_errors(tmp_path / "one.xlsx") == []
 
 
+def test_what_may_change_while_sheets_are_written(tmp_path: Path) -> None:
+    """The rest of the shell and of the cells; not what is in the file already."""
+    shell, given_block = two_sheets()
+    sheets = {"Given": [given_block]}
+
+    def paint() -> None:
+        shell["Computed"].column_dimensions["A"].width = 33
+        sheets["Computed"] = [number(1, 1, 0.5, style=style_id(shell, font=Font(bold=True)))]
+
+    write_workbook(tmp_path / "x.xlsx", shell, sheets, ahead=["Given"], meanwhile=paint)
+    read = openpyxl.load_workbook(tmp_path / "x.xlsx")["Computed"]
+    assert (read["A1"].value, read["A1"].font.b, read.column_dimensions["A"].width) == (0.5, True, 33)
+
+    def too_late() -> None:
+        shell["Given"].column_dimensions["A"].width = 33
+
+    with pytest.raises(ValueError, match=r"sheet2\.xml.* changed after"):
+        write_workbook(tmp_path / "y.xlsx", shell, sheets, ahead=["Given"], meanwhile=too_late)
+    sheets["Nowhere"] = []
+    with pytest.raises(ValueError, match=r"no sheet.*Nowhere"):
+        write_workbook(tmp_path / "y.xlsx", shell, sheets)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.xlsx"]
+
+
 def test_nothing_is_left_where_computing_fails(tmp_path: Path) -> None:
     shell, given_block = two_sheets()
 
