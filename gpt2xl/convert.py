@@ -41,8 +41,6 @@ MOST_CHARS = (MAX_COLUMNS - 32) // 4
 # differ in the ninth digit, and no cell carries its reference that need not (`--refs` writes all). Up to here every
 # parameter is written as the exact double.
 MANY_PARAMETERS = 20_000_000
-_WASTE = 4
-_LONG_EDGE = 256
 
 
 class Parameter:
@@ -282,8 +280,7 @@ def empty_book(plan: Plan) -> Book:
     """The plan's sheets and names in the engine."""
     book = Book()
     for sheet in plan.sheets:
-        # At once as large as it will be, unless mostly empty: growing costs time and touches memory.
-        book.add_sheet(sheet.name, *_extent([item.rect for item in sheet.items] if sheet.group == "model" else []))
+        book.add_sheet(sheet.name)
     for name, place in plan.names.items():
         book.define(name, place.formula)
     return book
@@ -298,29 +295,38 @@ def add_constants(
 ) -> None:
     """What stands on a sheet before anything is computed: labels, tables, parameters, the prompt."""
     grid = book.sheet(sheet.name)
+
+    def add(rect: Rect, values: Any) -> None:
+        if isinstance(values, np.ndarray):
+            grid.hold(rect, values)
+        else:
+            grid.set_apart(rect)
+            grid.put(rect, values)
+
     for label in sheet.labels:
         if label.kind == "index":
-            index = np.arange(label.rect.size, dtype=np.float64).reshape(label.rect.shape)
-            # Long edges of matrices, for which the engine would keep room as for the matrix.
-            (grid.hold if index.size >= _LONG_EDGE else grid.put)(label.rect, index)
+            add(label.rect, np.arange(label.rect.size, dtype=np.float64).reshape(label.rect.shape))
         elif label.kind == "data":
-            grid.put(label.rect, _in_shape(columns[label.text], label.rect))
+            add(label.rect, _in_shape(columns[label.text], label.rect))
         elif label.kind == "text":
-            grid.put(label.rect, label.text)
+            add(label.rect, label.text)
     for item in sheet.items:
         if item.name == "prompt":
-            grid.put(item.rect, prompt)
+            add(item.rect, prompt)
         elif item.data is not None:
-            values = _in_shape(columns[item.data], item.rect)
-            (grid.hold if isinstance(values, np.ndarray) else grid.put)(item.rect, values)
+            add(item.rect, _in_shape(columns[item.data], item.rect))
         elif item.value is not None:
-            grid.put(item.rect, [item.value] if isinstance(item.value, list) else item.value)
+            add(item.rect, [item.value] if isinstance(item.value, list) else item.value)
         elif item.kind == "parameter":
             numbers = parameters[item.name]
             if isinstance(numbers, Parameter):
                 grid.hold(item.rect, numbers.doubles)
             else:
-                grid.put(item.rect, numbers)
+                add(item.rect, numbers)
+        else:
+            for rect in (item.rect, item.later):
+                if rect is not None:
+                    grid.set_apart(rect)
 
 
 def add_formulas(plan: Plan, book: Book) -> None:
@@ -332,14 +338,6 @@ def add_formulas(plan: Plan, book: Book) -> None:
         for item in sheet.items:
             for formula in item.all_formulas:
                 book.add_formula(sheet.name, formula.rect, formula.text, formula.mode)
-
-
-def _extent(rects: list[Rect]) -> tuple[int, int]:
-    """Rows and columns of a sheet with `rects`, or 0 and 0 where they fill too little of it."""
-    rows = max((rect.bottom for rect in rects), default=0)
-    columns = max((rect.right for rect in rects), default=0)
-    filled = sum(rect.size for rect in rects)
-    return (rows, columns) if rows * columns <= _WASTE * filled else (0, 0)
 
 
 def _in_shape(column: tables.Column, rect: Rect) -> Any:

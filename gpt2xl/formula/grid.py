@@ -2,10 +2,14 @@
 
 A formula sees a rectangle as a view of the block, without copying, so that a matrix of 50,257 x 768 parameters
 goes to MMULT as it lies. The block grows by doubling; views are good as long as `version` stays the same.
+
+Some rectangles are kept apart from the block, in memory of their own or of somebody else.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -16,15 +20,28 @@ from gpt2xl.errors import LimitError
 from gpt2xl.formula.values import NUM, Array, Bytes, Floats, Held, TextPool, Unread, all_numbers
 from gpt2xl.formula.window import Placement, Window
 
-_SMALL = 1 << 20  # cells that are always kept densely (8 MiB of numbers)
+_SMALL = 1 << 18  # cells that are always kept densely (2 MiB of numbers)
 _WASTE = 4  # beyond that, at most this many places for each cell that was ever filled
-_TILE_ROWS, _TILE_COLUMNS = 64, 64
+_TILE_ROWS, _TILE_COLUMNS = 32, 32
 _MOST_COPIED = 1 << 25  # cells of a range that are put together from elsewhere, or twice as many as the sheet holds
-# Places in tiles (600 MiB), or so many for each cell that was ever filled.
-_MOST_SCATTERED = 1 << 26
-_SCATTERED = 64
+# Places in tiles (150 MiB), or so many for each cell that was ever filled.
+_MOST_SCATTERED = 1 << 24
+_SCATTERED = 16
 _LARGE = 1 << 22  # numbers that are not read before it is known which are wanted
-_FEW = 16  # held rectangles, up to which they are compared one by one
+_WORTH_IT = 256  # cells of a rectangle that is kept apart
+_FEW = 16  # rectangles kept apart, up to which they are compared one by one
+
+
+_Part = tuple[slice, slice]
+
+
+@dataclass(slots=True)
+class _Apart:
+    """A rectangle of which the block knows nothing. ``kind`` is None where all are somebody else's numbers."""
+
+    rect: Rect
+    num: Held
+    kind: Bytes | None
 
 
 class Grid:
@@ -44,9 +61,9 @@ class Grid:
         self.used_columns = 1
         self.num: Floats = np.zeros((0, 0))
         self.kind: Bytes = np.zeros((0, 0), np.uint8)
-        self._held: list[tuple[Rect, Held]] = []
+        self._apart: list[_Apart] = []
         self._cells_held = 0
-        self._sides: NDArray[np.int64] | None = None  # of all held rectangles: tops, lefts, bottoms, rights
+        self._sides: NDArray[np.int64] | None = None  # of all rectangles apart: tops, lefts, bottoms, rights
         self._filled = 0
         self._tiles: dict[tuple[int, int], tuple[Floats, Bytes]] | None = None
         if rows and columns:
@@ -84,12 +101,28 @@ class Grid:
         self.write(rect, num, kind)
 
     def hold(self, rect: Rect, numbers: Held) -> None:
-        """Let `numbers` stay where they are: read when a formula wants them, copied into the block by a write only."""
-        self._held.append((rect, numbers))
+        """Let `numbers` stay where they are: read when a formula wants them, copied by a write only.
+
+        Where something else is held or kept apart, they are copied at once.
+        """
+        if self._meeting(rect):
+            self.put(rect, numbers[_inside(rect, rect)])
+            return
+        self._apart.append(_Apart(rect, numbers, None))
         self._cells_held += rect.size
+        self._use(rect)
         self._sides = None
-        self.used_rows = max(self.used_rows, rect.bottom)
-        self.used_columns = max(self.used_columns, rect.right)
+        self.version += 1
+
+    def set_apart(self, rect: Rect) -> None:
+        """Keep a rectangle in memory of its own, unless the block may as well have it: it will be filled, and what is
+        around it may stay empty."""
+        rows, columns = self.num.shape
+        small = max(rows, rect.bottom) * max(columns, rect.right) <= _SMALL
+        if rect.size < _WORTH_IT or (self._tiles is None and small) or self._meeting(rect):
+            return
+        self._apart.append(_Apart(rect, *self._copied(rect)))
+        self._sides = None
         self.version += 1
 
     def take(self, rect: Rect) -> Array:
@@ -110,7 +143,18 @@ class Grid:
     def fill(self, rect: Rect) -> None:
         """Make room for values of a whole rectangle."""
         self._filled += rect.size
-        self.reserve(rect.bottom, rect.right)
+        self._use(rect)
+        if not any(apart.rect.contains(rect) for apart in self._meeting(rect)):
+            self.reserve(rect.bottom, rect.right)
+
+    def include(self, rect: Rect) -> None:
+        """Let cells that are looked at be in the block, blank ones too, where that costs little."""
+        rows, columns = self.num.shape
+        outside = rect.bottom > rows or rect.right > columns
+        if outside and max(rect.bottom, rows) * max(rect.right, columns) <= _SMALL and not self._meeting(rect):
+            self.reserve(rect.bottom, rect.right)
+
+    def _use(self, rect: Rect) -> None:
         self.used_rows = max(self.used_rows, rect.bottom)
         self.used_columns = max(self.used_columns, rect.right)
 
@@ -138,102 +182,121 @@ class Grid:
 
     def window(self, top: int, left: int, bottom: int, right: int) -> tuple[Floats, Bytes, bool]:
         """Numbers and kinds of a rectangle, and whether they are live views of the block (else copies)."""
-        if self._held and (of_held := self._of_held(Rect(top, left, bottom, right))):
-            return of_held
+        rect = Rect(top, left, bottom, right)
+        if self._apart and (of_these := self._of_apart(rect)):
+            return of_these
         rows, columns = self.num.shape
         if self._tiles is None and bottom <= rows and right <= columns:
             part = np.s_[top - 1 : bottom, left - 1 : right]
             return self.num[part], self.kind[part], True
-        shape = bottom - top + 1, right - left + 1
-        if shape[0] * shape[1] > max(_MOST_COPIED, 2 * self.cells):
-            raise LimitError(f"a range of {shape[0]:,} x {shape[1]:,} mostly empty cells is too large to compute with")
-        num, kind = np.zeros(shape), np.full(shape, BLANK, np.uint8)
+        if rect.size > max(_MOST_COPIED, 2 * self.cells):
+            raise LimitError(
+                f"a range of {rect.height:,} x {rect.width:,} mostly empty cells is too large to compute with"
+            )
+        return *self._copied(rect), False
+
+    def _copied(self, rect: Rect) -> tuple[Floats, Bytes]:
+        """What block or tiles have of a rectangle."""
+        num, kind = np.zeros(rect.shape), np.full(rect.shape, BLANK, np.uint8)
         if self._tiles is None:
-            part = np.s_[top - 1 : bottom, left - 1 : right]
+            part = np.s_[rect.top - 1 : rect.bottom, rect.left - 1 : rect.right]
             inside = self.num[part].shape
             num[: inside[0], : inside[1]] = self.num[part]
             kind[: inside[0], : inside[1]] = self.kind[part]
-            return num, kind, False
-        for here, there, tile in self._overlaps(top, left, bottom, right, make=False):
+            return num, kind
+        for here, there, tile in self._overlaps(rect.top, rect.left, rect.bottom, rect.right, make=False):
             num[here] = tile[0][there]
             kind[here] = tile[1][there]
-        return num, kind, False
+        return num, kind
 
     def unread(self, rect: Rect) -> Unread | None:
         """The cells of a rectangle, if they are many and kept elsewhere, but not in memory."""
-        if rect.size < _LARGE or not self._held:
+        if rect.size < _LARGE or not self._apart:
             return None
-        over = self._holding(rect)
-        if len(over) != 1 or not over[0][0].contains(rect) or isinstance(over[0][1], np.ndarray):
+        over = self._meeting(rect)
+        if len(over) != 1 or not over[0].rect.contains(rect) or isinstance(over[0].num, np.ndarray):
             return None
-        place, numbers = over[0]
-        return Unread(numbers, _inside(rect, place))
+        return Unread(over[0].num, _inside(rect, over[0].rect))
 
-    def _of_held(self, rect: Rect) -> tuple[Floats, Bytes, bool] | None:
-        """`window` where some of its cells are held elsewhere; None where none is."""
-        over = self._holding(rect)
+    def _of_apart(self, rect: Rect) -> tuple[Floats, Bytes, bool] | None:
+        """`window` where some of its cells are kept apart; None where none is."""
+        over = self._meeting(rect)
         if not over:
             return None
-        if len(over) == 1 and over[0][0].contains(rect):
-            place, numbers = over[0]
-            kind = np.broadcast_to(np.zeros((1, 1), np.uint8), rect.shape)
-            return numbers[_inside(rect, place)], kind, isinstance(numbers, np.ndarray)
-        kept, self._held = self._held, []
+        if len(over) == 1 and over[0].rect.contains(rect):
+            num, kind, part = over[0].num, over[0].kind, _inside(rect, over[0].rect)
+            kind = np.broadcast_to(np.zeros((1, 1), np.uint8), rect.shape) if kind is None else kind[part]
+            return num[part], kind, isinstance(num, np.ndarray)
+        kept, self._apart = self._apart, []
         try:
             num, kind, live = self.window(rect.top, rect.left, rect.bottom, rect.right)
         finally:
-            self._held = kept
+            self._apart = kept
         if live:
             num, kind = num.copy(), kind.copy()
-        for place, numbers in over:
-            both = Rect(
-                max(rect.top, place.top), max(rect.left, place.left),
-                min(rect.bottom, place.bottom), min(rect.right, place.right),
-            )  # fmt: skip
-            num[_inside(both, rect)] = numbers[_inside(both, place)]
-            kind[_inside(both, rect)] = 0
+        for apart in over:
+            both = _both(rect, apart.rect)
+            here, there = _inside(both, rect), _inside(both, apart.rect)
+            num[here] = apart.num[there]
+            kind[here] = 0 if apart.kind is None else apart.kind[there]
         return num, kind, False
 
-    def _holding(self, rect: Rect) -> list[tuple[Rect, Held]]:
-        """What is held of some of a rectangle's cells."""
-        if len(self._held) <= _FEW:
-            return [held for held in self._held if held[0].intersects(rect)]
+    def _meeting(self, rect: Rect) -> list[_Apart]:
+        """What is kept apart of some of a rectangle's cells."""
+        if len(self._apart) <= _FEW:
+            return [apart for apart in self._apart if apart.rect.intersects(rect)]
         if self._sides is None:
-            self._sides = np.array([(at.top, at.left, at.bottom, at.right) for at, _ in self._held]).T.copy()
+            rects = (apart.rect for apart in self._apart)
+            self._sides = np.array([(at.top, at.left, at.bottom, at.right) for at in rects]).T.copy()
         top, left, bottom, right = self._sides
         meets = (top <= rect.bottom) & (left <= rect.right) & (bottom >= rect.top) & (right >= rect.left)
-        return [self._held[number] for number in np.flatnonzero(meets).tolist()]
+        return [self._apart[number] for number in np.flatnonzero(meets).tolist()]
 
     def write(self, rect: Rect, num: Floats, kind: Bytes | None) -> None:
         """Store numbers and kinds; both broadcast to the rectangle."""
-        for place, numbers in self._holding(rect):
-            self._held = [held for held in self._held if held[1] is not numbers]
-            self._cells_held -= place.size
-            self._sides = None
-            self.put(place, numbers[_inside(place, place)])
         self.writes += 1
-        if self._tiles is not None:
-            num = np.broadcast_to(num, rect.shape)
-            kind = np.broadcast_to(np.zeros((1, 1), np.uint8) if kind is None else kind, rect.shape)
-            for here, there, tile in self._overlaps(rect.top, rect.left, rect.bottom, rect.right, make=True):
-                tile[0][there] = num[here]
-                tile[1][there] = kind[here]
-            self.version += 1
+        num = np.broadcast_to(num, rect.shape)
+        kind = None if kind is None else np.broadcast_to(kind, rect.shape)
+        for apart in self._meeting(rect):
+            self._make_own(apart)
+            both = _both(rect, apart.rect)
+            self._store((apart.num, apart.kind), _inside(both, apart.rect), num, kind, _inside(both, rect))
+            if apart.rect.contains(rect):
+                return
+        if self._tiles is None:
+            part = np.s_[rect.top - 1 : rect.bottom, rect.left - 1 : rect.right]
+            self._store((self.num, self.kind), part, num, kind, np.s_[:, :])
             return
-        part = np.s_[rect.top - 1 : rect.bottom, rect.left - 1 : rect.right]
-        self.num[part] = num
-        old = self.kind[part]
+        for here, there, tile in self._overlaps(rect.top, rect.left, rect.bottom, rect.right, make=True):
+            self._store(tile, there, num, kind, here)
+        self.version += 1  # there may be new tiles
+
+    def _make_own(self, apart: _Apart) -> None:
+        """Let what was held be memory of our own."""
+        if apart.kind is None:
+            apart.num = np.array(apart.num[_inside(apart.rect, apart.rect)], np.float64)
+            apart.kind = np.zeros(apart.rect.shape, np.uint8)
+            self._cells_held -= apart.rect.size
+            self._filled += apart.rect.size
+            self.version += 1
+
+    def _store(self, place: tuple[Any, Any], there: _Part, num: Floats, kind: Bytes | None, here: _Part) -> None:
+        """Numbers and kinds `here` into some memory, `there`."""
+        place[0][there] = num[here]
+        old = place[1][there]
         if kind is None:
             if old.any():
                 old[...] = 0
                 self.version += 1
-        elif (old != kind).any():
-            old[...] = kind
+        elif (old != kind[here]).any():
+            old[...] = kind[here]
             self.version += 1
 
     def texts(self) -> set[int]:
         """The indices of all stored strings."""
-        parts = [(self.num, self.kind)] if self._tiles is None else list(self._tiles.values())
+        parts: list[tuple[Any, Bytes]] = [(self.num, self.kind)]
+        parts += [] if self._tiles is None else self._tiles.values()
+        parts += ((apart.num, apart.kind) for apart in self._apart if apart.kind is not None)
         found: set[int] = set()
         for num, kind in parts:
             found.update(np.unique(num[kind == TEXT]).astype(int).tolist())
@@ -284,7 +347,15 @@ class Grid:
         return found
 
 
-def _inside(rect: Rect, outer: Rect) -> tuple[slice, slice]:
+def _both(one: Rect, other: Rect) -> Rect:
+    """The cells that two rectangles have in common, which there are."""
+    return Rect(
+        max(one.top, other.top), max(one.left, other.left),
+        min(one.bottom, other.bottom), min(one.right, other.right),
+    )  # fmt: skip
+
+
+def _inside(rect: Rect, outer: Rect) -> _Part:
     """Where `rect` lies in an array of `outer`'s cells."""
     return (
         slice(rect.top - outer.top, rect.bottom - outer.top + 1),

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Blank cells beyond the stored block are added to it up to this many, rather than padded on every reading.
-_CHEAP = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -55,14 +52,13 @@ class Placement:
 class Cells(Protocol):
     """What a window needs of the sheet it looks at (`gpt2xl.formula.grid.Grid`)."""
 
-    num: Floats
     version: int
     writes: int
     windows: WeakValueDictionary[Placement, Window]
 
     def window(self, top: int, left: int, bottom: int, right: int) -> tuple[Floats, Bytes, bool]: ...
     def unread(self, rect: Rect) -> Unread | None: ...
-    def reserve(self, rows: int, columns: int) -> None: ...
+    def include(self, rect: Rect) -> None: ...
 
 
 class Window:
@@ -79,11 +75,7 @@ class Window:
         self._value: Value | None = None
         self._num: NDArray[Any] | None = None
         self._kind: NDArray[np.uint8] | None = None
-        bounding = place.bounding
-        rows, columns = grid.num.shape
-        outside = bounding.bottom > rows or bounding.right > columns
-        if outside and max(bounding.bottom, rows) * max(bounding.right, columns) <= _CHEAP:
-            grid.reserve(bounding.bottom, bounding.right)
+        grid.include(place.bounding)
 
     @classmethod
     def shared(cls, grid: Cells, place: Placement) -> Window:

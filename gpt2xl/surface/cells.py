@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from openpyxl.worksheet.cell_range import CellRange
 from openpyxl.worksheet.hyperlink import Hyperlink
 from openpyxl.worksheet.worksheet import Worksheet
 
@@ -80,3 +81,11 @@ def link(worksheet: Worksheet, row: int, column: int, sheet: str, ref: str) -> N
     worksheet.cell(row, column).hyperlink = Hyperlink(
         ref=cell_name(row, column), location=f"{quote_sheet(sheet)}!{ref}"
     )
+
+
+def merge(worksheet: Worksheet, rect: Rect) -> None:
+    """Merge the cells of a rectangle, which no other meets.
+
+    openpyxl's own call compares it with all others, and makes cells of a format of their own, where ours come later.
+    """
+    worksheet.merged_cells.ranges.add(CellRange(str(rect)))

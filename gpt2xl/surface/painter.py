@@ -11,7 +11,7 @@ from gpt2xl.a1 import Rect
 from gpt2xl.formula import Book
 from gpt2xl.plan.layout import HEADINGS, Heading
 from gpt2xl.plan.plan import Formula, Item, Sheet
-from gpt2xl.surface.cells import Computed, blank, link, stored, text
+from gpt2xl.surface.cells import Computed, blank, link, merge, stored, text
 from gpt2xl.surface.formats import add_formats, add_parameter_look
 from gpt2xl.surface.navigation import Navigation, Stop
 from gpt2xl.surface.styles import Styles
@@ -60,7 +60,7 @@ class Painter:
         yield from self._links(item, rows)
         yield text(top + rows.note, left, item.note, styles.wrapped)
         if last > left:
-            self.worksheet.merge_cells(str(Rect(top + rows.note, left, top + rows.note, last)))
+            merge(self.worksheet, Rect(top + rows.note, left, top + rows.note, last))
         if rows.math is not None and item.math:
             yield text(top + rows.math, left, item.math, styles.math)
         if item.formulas:
@@ -105,7 +105,7 @@ class Painter:
             style = styles.by_name[words.style]
             yield text(cell.top, cell.left, words.text, style)
             if words.across > 1:
-                self.worksheet.merge_cells(str(Rect.of(cell.top, cell.left, 1, words.across)))
+                merge(self.worksheet, Rect.of(cell.top, cell.left, 1, words.across))
                 yield blank(Rect.of(cell.top, cell.left + 1, 1, words.across - 1), style)
             if words.link is not None:
                 target = self.navigation.to(words.link)
@@ -156,7 +156,7 @@ class Painter:
                 self._link_cells(item, book)
             if item.across > 1:
                 merged = Rect.of(item.rect.top, item.rect.left, 1, item.across)
-                self.worksheet.merge_cells(str(merged))
+                merge(self.worksheet, merged)
                 yield blank(merged.part(0, 1, 1, item.across - 1), style)
             if not plain:
                 add_formats(self.worksheet, item)

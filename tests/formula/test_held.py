@@ -1,4 +1,4 @@
-"""Numbers that a sheet does not hold itself: the same cells to every formula, never copied into its block."""
+"""Numbers that a sheet does not hold itself: the same cells to every formula, not copied until they are written to."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_two_side_by_side(grid: Grid) -> None:
     assert (grid.used_rows, grid.used_columns) == (6, 7)
 
 
-def test_a_write_copies_them_into_the_block(grid: Grid) -> None:
+def test_a_write_copies_them(grid: Grid) -> None:
     grid.put(Rect(6, 4, 6, 4), 5.0)
     expected = VALUES.copy()
     expected[6 - PLACE.top, 4 - PLACE.left] = 5.0
