@@ -13,7 +13,6 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpt2xl.a1 import BLANK, ERROR, MAX_COLUMNS, MAX_ROWS, TEXT, Rect
 from gpt2xl.errors import LimitError
@@ -22,13 +21,14 @@ from gpt2xl.formula.window import Placement, Window
 
 _SMALL = 1 << 18  # cells that are always kept densely (2 MiB of numbers)
 _WASTE = 4  # beyond that, at most this many places for each cell that was ever filled
-_TILE_ROWS, _TILE_COLUMNS = 32, 32
+_TILE_ROWS, _TILE_COLUMNS = 16, 16
 _MOST_COPIED = 1 << 25  # cells of a range that are put together from elsewhere, or twice as many as the sheet holds
-# Places in tiles (150 MiB), or so many for each cell that was ever filled.
-_MOST_SCATTERED = 1 << 24
+# Places in tiles (36 MiB), or so many for each cell that was ever filled.
+_MOST_SCATTERED = 1 << 22
 _SCATTERED = 16
 _LARGE = 1 << 22  # numbers that are not read before it is known which are wanted
-_WORTH_IT = 256  # cells of a rectangle that is kept apart
+# Cells of a rectangle that is kept apart without being asked to, if asked to on a large sheet, and if asked to on any.
+_MANY, _WORTH_IT, _ALWAYS = 256, 16, 1 << 13
 _FEW = 16  # rectangles kept apart, up to which they are compared one by one
 
 
@@ -63,7 +63,7 @@ class Grid:
         self.kind: Bytes = np.zeros((0, 0), np.uint8)
         self._apart: list[_Apart] = []
         self._cells_held = 0
-        self._sides: NDArray[np.int64] | None = None  # of all rectangles apart: tops, lefts, bottoms, rights
+        self._sides = np.zeros((4, _FEW), np.int64)  # of rectangles apart: tops, lefts, bottoms, rights
         self._filled = 0
         self._tiles: dict[tuple[int, int], tuple[Floats, Bytes]] | None = None
         if rows and columns:
@@ -108,22 +108,18 @@ class Grid:
         if self._meeting(rect):
             self.put(rect, numbers[_inside(rect, rect)])
             return
-        self._apart.append(_Apart(rect, numbers, None))
+        self._keep_apart(_Apart(rect, numbers, None))
         self._cells_held += rect.size
         self._use(rect)
-        self._sides = None
-        self.version += 1
 
     def set_apart(self, rect: Rect) -> None:
         """Keep a rectangle in memory of its own, unless the block may as well have it: it will be filled, and what is
         around it may stay empty."""
         rows, columns = self.num.shape
-        small = max(rows, rect.bottom) * max(columns, rect.right) <= _SMALL
-        if rect.size < _WORTH_IT or (self._tiles is None and small) or self._meeting(rect):
+        small = self._tiles is None and max(rows, rect.bottom) * max(columns, rect.right) <= _SMALL
+        if rect.size < (_ALWAYS if small else _WORTH_IT) or self._meeting(rect):
             return
-        self._apart.append(_Apart(rect, *self._copied(rect)))
-        self._sides = None
-        self.version += 1
+        self._keep_apart(_Apart(rect, *self._copied(rect)))
 
     def take(self, rect: Rect) -> Array:
         """The stored values, a copy, rows x columns."""
@@ -144,7 +140,12 @@ class Grid:
         """Make room for values of a whole rectangle."""
         self._filled += rect.size
         self._use(rect)
-        if not any(apart.rect.contains(rect) for apart in self._meeting(rect)):
+        over = self._meeting(rect)
+        if any(apart.rect.contains(rect) for apart in over):
+            return
+        if not over and rect.size >= _MANY and self._room(rect.bottom, rect.right) is None:
+            self._keep_apart(_Apart(rect, *self._copied(rect)))
+        else:
             self.reserve(rect.bottom, rect.right)
 
     def include(self, rect: Rect) -> None:
@@ -163,14 +164,8 @@ class Grid:
         have_rows, have_columns = self.num.shape
         if self._tiles is not None or (rows <= have_rows and columns <= have_columns):
             return
-        exact = max(rows, have_rows), max(columns, have_columns)
-        ample = (
-            min(MAX_ROWS, max(rows, 2 * have_rows)) if rows > have_rows else have_rows,
-            min(MAX_COLUMNS, max(columns, 2 * have_columns)) if columns > have_columns else have_columns,
-        )
-        bound = max(_SMALL, _WASTE * self._filled)
-        new = ample if ample[0] * ample[1] <= bound else exact
-        if new[0] * new[1] > bound:
+        new = self._room(rows, columns)
+        if new is None:
             self._scatter()
             return
         num = np.zeros(new)
@@ -178,6 +173,27 @@ class Grid:
         num[:have_rows, :have_columns] = self.num
         kind[:have_rows, :have_columns] = self.kind
         self.num, self.kind = num, kind
+        self.version += 1
+
+    def _room(self, rows: int, columns: int) -> tuple[int, int] | None:
+        """The size of a block that reaches as far as this, None where it would be mostly empty."""
+        if self._tiles is not None:
+            return None
+        have_rows, have_columns = self.num.shape
+        exact = max(rows, have_rows), max(columns, have_columns)
+        ample = (
+            min(MAX_ROWS, max(rows, 2 * have_rows)) if rows > have_rows else have_rows,
+            min(MAX_COLUMNS, max(columns, 2 * have_columns)) if columns > have_columns else have_columns,
+        )
+        bound = max(_SMALL, _WASTE * self._filled)
+        return next((size for size in (ample, exact) if size[0] * size[1] <= bound), None)
+
+    def _keep_apart(self, apart: _Apart) -> None:
+        if len(self._apart) == self._sides.shape[1]:
+            self._sides = np.concatenate((self._sides, np.zeros_like(self._sides)), axis=1)
+        rect = apart.rect
+        self._sides[:, len(self._apart)] = rect.top, rect.left, rect.bottom, rect.right
+        self._apart.append(apart)
         self.version += 1
 
     def window(self, top: int, left: int, bottom: int, right: int) -> tuple[Floats, Bytes, bool]:
@@ -245,10 +261,7 @@ class Grid:
         """What is kept apart of some of a rectangle's cells."""
         if len(self._apart) <= _FEW:
             return [apart for apart in self._apart if apart.rect.intersects(rect)]
-        if self._sides is None:
-            rects = (apart.rect for apart in self._apart)
-            self._sides = np.array([(at.top, at.left, at.bottom, at.right) for at in rects]).T.copy()
-        top, left, bottom, right = self._sides
+        top, left, bottom, right = self._sides[:, : len(self._apart)]
         meets = (top <= rect.bottom) & (left <= rect.right) & (bottom >= rect.top) & (right >= rect.left)
         return [self._apart[number] for number in np.flatnonzero(meets).tolist()]
 

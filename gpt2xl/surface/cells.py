@@ -15,16 +15,13 @@ from gpt2xl.formula import Book
 from gpt2xl.plan.plan import Formula
 from gpt2xl.xlsx import Block
 
+# What thousands of single cells have in common.
+_NO_NUMBER, _IS_TEXT = np.zeros((1, 1)), np.full((1, 1), TEXT, np.uint8)
+
 
 def text(row: int, column: int, words: str, style: int) -> Block:
     """A cell with words."""
-    return Block(
-        Rect(row, column, row, column),
-        np.zeros((1, 1)),
-        np.full((1, 1), TEXT, dtype=np.uint8),
-        np.full((1, 1), words, dtype=object),
-        style,
-    )
+    return Block(Rect(row, column, row, column), _NO_NUMBER, _IS_TEXT, np.array([[words]], object), style)
 
 
 def blank(rect: Rect, style: int) -> Block:
