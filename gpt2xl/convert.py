@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -187,6 +188,7 @@ def build(
         with threadpool_limits(1, "blas") if large else nullcontext():
             add_formulas(plan, book)
             book.recalculate()
+        book.forget_code()  # the sheets' text takes its place
 
     # Many parameters are packed while all the rest is made.
     large = [] if exact else [sheet for sheet in plan.sheets if sheet.group == "weights"]
@@ -293,7 +295,7 @@ def add_constants(
     columns: Mapping[str, tables.Column],
     prompt: str,
 ) -> None:
-    """What stands on a sheet before anything is computed: labels, tables, parameters, the prompt."""
+    """What formulas may read of a sheet before anything is computed: labels, tables, parameters, the prompt."""
     grid = book.sheet(sheet.name)
 
     def add(rect: Rect, values: Any) -> None:
@@ -305,11 +307,9 @@ def add_constants(
 
     for label in sheet.labels:
         if label.kind == "index":
-            add(label.rect, np.arange(label.rect.size, dtype=np.float64).reshape(label.rect.shape))
+            add(label.rect, _counted(label.rect.size).reshape(label.rect.shape))
         elif label.kind == "data":
             add(label.rect, _in_shape(columns[label.text], label.rect))
-        elif label.kind == "text":
-            add(label.rect, label.text)
     for item in sheet.items:
         if item.name == "prompt":
             add(item.rect, prompt)
@@ -327,6 +327,12 @@ def add_constants(
             for rect in (item.rect, item.later):
                 if rect is not None:
                     grid.set_apart(rect)
+
+
+@lru_cache(64)
+def _counted(size: int) -> Array:
+    """0, 1, 2, ...: many axes have the same length. Nobody writes to it."""
+    return np.arange(float(size))
 
 
 def add_formulas(plan: Plan, book: Book) -> None:

@@ -262,6 +262,11 @@ class Book:
                 if unit.group.unbounded:
                     unit.forget()
 
+    def forget_code(self) -> None:
+        """Give back the memory of what formulas were compiled to, until they are computed again."""
+        for unit in self.graph().units:
+            unit.forget()
+
     def _run(self, graph: Graph, numbers: Iterable[int]) -> None:
         """Compute units in order."""
         self.fit(graph)

@@ -225,6 +225,13 @@ class Grid:
             kind[here] = tile[1][there]
         return num, kind
 
+    def held(self, rect: Rect) -> Floats | None:
+        """The numbers of a rectangle where somebody else keeps them in memory, not to be written to."""
+        over = self._meeting(rect)
+        if len(over) != 1 or over[0].kind is not None or not over[0].rect.contains(rect):
+            return None
+        return over[0].num[_inside(rect, over[0].rect)] if isinstance(over[0].num, np.ndarray) else None
+
     def unread(self, rect: Rect) -> Unread | None:
         """The cells of a rectangle, if they are many and kept elsewhere, but not in memory."""
         if rect.size < _LARGE or not self._apart:

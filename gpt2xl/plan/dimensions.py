@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gpt2xl.errors import FormulaError, TemplateError
 from gpt2xl.formula import parse
@@ -75,13 +76,19 @@ def measure(expression: str | int, letters: Mapping[str, int]) -> int:
     if isinstance(expression, int):
         return expression
     try:
-        return _value(parse(expression), letters)
+        return _value(_read(expression), letters)
     except FormulaError as error:
         raise TemplateError(f"`{expression}` is no size: {error}") from None
     except KeyError as error:
         raise TemplateError(
             f"`{expression}` uses {error.args[0]!r}, which is none of the sizes {', '.join(sorted(letters))}"
         ) from None
+
+
+@lru_cache(1024)
+def _read(expression: str) -> Node:
+    """Few sizes are asked for many times."""
+    return parse(expression)
 
 
 def _value(node: Node, letters: Mapping[str, int]) -> int:

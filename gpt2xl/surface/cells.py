@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from openpyxl.worksheet.cell_range import CellRange
@@ -13,7 +15,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from gpt2xl.a1 import BLANK, TEXT, Rect, cell_name, quote_sheet
 from gpt2xl.formula import Book
 from gpt2xl.plan.plan import Formula
-from gpt2xl.xlsx import Block
+from gpt2xl.xlsx import Array, Block
 
 # What thousands of single cells have in common.
 _NO_NUMBER, _IS_TEXT = np.zeros((1, 1)), np.full((1, 1), TEXT, np.uint8)
@@ -21,7 +23,13 @@ _NO_NUMBER, _IS_TEXT = np.zeros((1, 1)), np.full((1, 1), TEXT, np.uint8)
 
 def text(row: int, column: int, words: str, style: int) -> Block:
     """A cell with words."""
-    return Block(Rect(row, column, row, column), _NO_NUMBER, _IS_TEXT, np.array([[words]], object), style)
+    return Block(Rect(row, column, row, column), _NO_NUMBER, _IS_TEXT, _alone(words), style)
+
+
+@lru_cache(4096)
+def _alone(words: str) -> Array:
+    """[1, 1]: most headings of a block are those of the others too."""
+    return np.array([[words]], object)
 
 
 def blank(rect: Rect, style: int) -> Block:
@@ -49,26 +57,27 @@ class Computed:
 
 
 class Cells:
-    """The cells of a sheet, those with formulas computed when they are asked for."""
+    """The cells of a sheet, those with formulas computed when they are asked for; once, after which they are gone.
+
+    `count` is how many there are, `constant` says that none has a formula.
+    """
 
     def __init__(self, parts: Iterable[Block | Computed]) -> None:
-        self._parts = list(parts)
+        self._parts = deque(parts)
+        self.count = sum(part.rect.size for part in self._parts)
+        self.constant = not any(isinstance(part, Computed) for part in self._parts)
 
     def __iter__(self) -> Iterator[Block]:
-        return (part.block() if isinstance(part, Computed) else part for part in self._parts)
-
-    @property
-    def count(self) -> int:
-        return sum(part.rect.size for part in self._parts)
-
-    @property
-    def constant(self) -> bool:
-        """Whether there is no formula."""
-        return not any(isinstance(part, Computed) for part in self._parts)
+        while self._parts:
+            part = self._parts.popleft()
+            yield part.block() if isinstance(part, Computed) else part
 
 
 def stored(rect: Rect, book: Book, sheet: str, style: int) -> Block:
     """Cells without formulas as `book` holds them."""
+    held = book.sheet(sheet).held(rect)
+    if held is not None:
+        return Block(rect, held, style=style)
     values = book.sheet(sheet).take(rect)
     return Block(rect, values.num, values.kind, values.text, style)
 

@@ -124,6 +124,8 @@ class Painter:
                 style = styles.by_name["mark"] if label.kind == "mark" else style
                 formula = Formula(label.rect, label.text, "fill" if label.rect.size > 1 else "cell")
                 yield Computed(formula, book, self.sheet.name, style)
+            elif label.kind == "text":  # which no formula reads
+                yield text(label.rect.top, label.rect.left, label.text, style)
             else:
                 yield stored(label.rect, book, self.sheet.name, style)
 
