@@ -119,6 +119,11 @@ def test_program_that_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("gpt2xl-*")) <= before
 
 
+def state(task: Path) -> str:
+    """Whether a thread runs (R), sleeps (S), is stopped (T): what follows its name in proc(5)'s stat."""
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
+
+
 def test_hang_while_working(book: Path) -> None:
     with LibreOffice() as office:
         document = office.open(book)
@@ -127,6 +132,8 @@ def test_hang_while_working(book: Path) -> None:
         office._worker.timeout = 1
         soffice = [int(p) for p in pids(group) if "soffice.bin" in Path(f"/proc/{p}/cmdline").read_text()]
         os.kill(soffice[0], signal.SIGSTOP)
+        while not all(state(task) == "T" for task in Path(f"/proc/{soffice[0]}/task").iterdir()):
+            time.sleep(0.01)  # a signal takes a moment to reach all threads
         with pytest.raises(EngineError, match="did not answer within 1 seconds while recalculating"):
             document.recalculate()
         assert_gone(group, folder)
