@@ -101,13 +101,7 @@ class Grid:
         self.write(rect, num, kind)
 
     def hold(self, rect: Rect, numbers: Held) -> None:
-        """Let `numbers` stay where they are: read when a formula wants them, copied by a write only.
-
-        Where something else is held or kept apart, they are copied at once.
-        """
-        if self._meeting(rect):
-            self.put(rect, numbers[_inside(rect, rect)])
-            return
+        """Let `numbers` stay where they are: read when a formula wants them, copied by a write only."""
         self._keep_apart(_Apart(rect, numbers, None))
         self._cells_held += rect.size
         self._use(rect)
@@ -228,26 +222,26 @@ class Grid:
     def held(self, rect: Rect) -> Floats | None:
         """The numbers of a rectangle where somebody else keeps them in memory, not to be written to."""
         over = self._meeting(rect)
-        if len(over) != 1 or over[0].kind is not None or not over[0].rect.contains(rect):
+        if not over or over[-1].kind is not None or not over[-1].rect.contains(rect):
             return None
-        return over[0].num[_inside(rect, over[0].rect)] if isinstance(over[0].num, np.ndarray) else None
+        return over[-1].num[_inside(rect, over[-1].rect)] if isinstance(over[-1].num, np.ndarray) else None
 
     def unread(self, rect: Rect) -> Unread | None:
         """The cells of a rectangle, if they are many and kept elsewhere, but not in memory."""
         if rect.size < _LARGE or not self._apart:
             return None
         over = self._meeting(rect)
-        if len(over) != 1 or not over[0].rect.contains(rect) or isinstance(over[0].num, np.ndarray):
+        if not over or not over[-1].rect.contains(rect) or isinstance(over[-1].num, np.ndarray):
             return None
-        return Unread(over[0].num, _inside(rect, over[0].rect))
+        return Unread(over[-1].num, _inside(rect, over[-1].rect))
 
     def _of_apart(self, rect: Rect) -> tuple[Floats, Bytes, bool] | None:
         """`window` where some of its cells are kept apart; None where none is."""
         over = self._meeting(rect)
         if not over:
             return None
-        if len(over) == 1 and over[0].rect.contains(rect):
-            num, kind, part = over[0].num, over[0].kind, _inside(rect, over[0].rect)
+        if over[-1].rect.contains(rect):
+            num, kind, part = over[-1].num, over[-1].kind, _inside(rect, over[-1].rect)
             kind = np.broadcast_to(np.zeros((1, 1), np.uint8), rect.shape) if kind is None else kind[part]
             return num[part], kind, isinstance(num, np.ndarray)
         kept, self._apart = self._apart, []
@@ -265,7 +259,7 @@ class Grid:
         return num, kind, False
 
     def _meeting(self, rect: Rect) -> list[_Apart]:
-        """What is kept apart of some of a rectangle's cells."""
+        """What is kept apart of some of a rectangle's cells; what comes later covers what came before."""
         if len(self._apart) <= _FEW:
             return [apart for apart in self._apart if apart.rect.intersects(rect)]
         top, left, bottom, right = self._sides[:, : len(self._apart)]
@@ -277,7 +271,7 @@ class Grid:
         self.writes += 1
         num = np.broadcast_to(num, rect.shape)
         kind = None if kind is None else np.broadcast_to(kind, rect.shape)
-        for apart in self._meeting(rect):
+        for apart in reversed(self._meeting(rect)):
             self._make_own(apart)
             both = _both(rect, apart.rect)
             self._store((apart.num, apart.kind), _inside(both, apart.rect), num, kind, _inside(both, rect))
