@@ -134,8 +134,9 @@ class Grid:
         """Make room for values of a whole rectangle."""
         self._filled += rect.size
         self._use(rect)
+        rows, columns = self.num.shape
         over = self._meeting(rect)
-        if any(apart.rect.contains(rect) for apart in over):
+        if (rect.bottom <= rows and rect.right <= columns) or any(apart.rect.contains(rect) for apart in over):
             return
         if not over and rect.size >= _MANY and self._room(rect.bottom, rect.right) is None:
             self._keep_apart(_Apart(rect, *self._copied(rect)))
