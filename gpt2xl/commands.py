@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 import json
@@ -79,8 +80,8 @@ def main() -> None:
     # fifth of the time.
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
-    # Nor need they be looked at when all is done, for a second or two: the memory goes back as it is.
-    click.get_current_context().call_on_close(gc.freeze)
+    # Nor need they be looked at when the program ends, for a second or two: the memory goes back as it is.
+    atexit.register(gc.freeze)
 
 
 @main.command()
