@@ -96,3 +96,19 @@ def test_formulas_write_and_read_there(mode: str) -> None:
     book.set("S", Rect(1, 1, 1, 1), 3.0)
     assert book.get("S", Rect(2, 1, 2, 1)).item() == 6 * sum(range(5, 1005))
     assert (book.get("S", far).kind, TEXT in grid.window(5, 2000, 9, 2001)[1]) == (None, False)
+
+
+def test_what_is_held_covers_what_is_apart() -> None:
+    """As a band of labels in a file reaches below the parameters beside them: these are not to be copied."""
+    grid = Grid("S", TextPool())
+    grid.put(Rect(300, 1000, 700, 1004), 1.0)
+    values = np.arange(40_000.0).reshape(400, 100)
+    place = Rect(301, 1003, 700, 1102)
+    grid.hold(place, values)
+    num, _, live = grid.window(place.top, place.left, place.bottom, place.right)
+    assert live
+    assert np.shares_memory(num, values)
+    np.testing.assert_array_equal(grid.take(Rect(301, 1002, 301, 1004)).num, [[1.0, 0.0, 1.0]])
+    grid.put(Rect(301, 1002, 301, 1004), 7.0)
+    np.testing.assert_array_equal(grid.take(Rect(301, 1002, 301, 1005)).num, [[7.0, 7.0, 7.0, 2.0]])
+    assert values[0, 0] == 0.0
