@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -338,12 +339,9 @@ def _counted(size: int) -> Array:
 def add_formulas(plan: Plan, book: Book) -> None:
     """Every formula of the plan; nothing is computed yet."""
     for sheet in plan.sheets:
-        for label in sheet.labels:
-            if label.kind not in ("index", "data", "text"):
-                book.add_formula(sheet.name, label.rect, label.text, "fill" if label.rect.size > 1 else "cell")
-        for item in sheet.items:
-            for formula in item.all_formulas:
-                book.add_formula(sheet.name, formula.rect, formula.text, formula.mode)
+        of_labels = (label.formula for label in sheet.labels if label.formula)
+        for formula in chain(of_labels, *(item.all_formulas for item in sheet.items)):
+            book.add_formula(sheet.name, formula.rect, formula.text, formula.mode)
 
 
 def _in_shape(column: tables.Column, rect: Rect) -> Any:

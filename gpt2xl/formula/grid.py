@@ -31,7 +31,6 @@ _LARGE = 1 << 22  # numbers that are not read before it is known which are wante
 _MANY, _WORTH_IT, _ALWAYS = 256, 16, 1 << 13
 _FEW = 16  # rectangles kept apart, up to which they are compared one by one
 
-
 _Part = tuple[slice, slice]
 
 
@@ -222,19 +221,19 @@ class Grid:
 
     def held(self, rect: Rect) -> Floats | None:
         """The numbers of a rectangle where somebody else keeps them in memory, not to be written to."""
-        over = self._meeting(rect)
-        if not over or over[-1].kind is not None or not over[-1].rect.contains(rect):
+        top = self._on_top(rect)
+        if top is None or top.kind is not None or not isinstance(top.num, np.ndarray):
             return None
-        return over[-1].num[_inside(rect, over[-1].rect)] if isinstance(over[-1].num, np.ndarray) else None
+        return top.num[_inside(rect, top.rect)]
 
     def unread(self, rect: Rect) -> Unread | None:
         """The cells of a rectangle, if they are many and kept elsewhere, but not in memory."""
         if rect.size < _LARGE or not self._apart:
             return None
-        over = self._meeting(rect)
-        if not over or not over[-1].rect.contains(rect) or isinstance(over[-1].num, np.ndarray):
+        top = self._on_top(rect)
+        if top is None or isinstance(top.num, np.ndarray):
             return None
-        return Unread(over[-1].num, _inside(rect, over[-1].rect))
+        return Unread(top.num, _inside(rect, top.rect))
 
     def _of_apart(self, rect: Rect) -> tuple[Floats, Bytes, bool] | None:
         """`window` where some of its cells are kept apart; None where none is."""
@@ -266,6 +265,11 @@ class Grid:
         top, left, bottom, right = self._sides[:, : len(self._apart)]
         meets = (top <= rect.bottom) & (left <= rect.right) & (bottom >= rect.top) & (right >= rect.left)
         return [self._apart[number] for number in np.flatnonzero(meets).tolist()]
+
+    def _on_top(self, rect: Rect) -> _Apart | None:
+        """What is kept apart and has all that is seen of a rectangle."""
+        over = self._meeting(rect)
+        return over[-1] if over and over[-1].rect.contains(rect) else None
 
     def write(self, rect: Rect, num: Floats, kind: Bytes | None) -> None:
         """Store numbers and kinds; both broadcast to the rectangle."""

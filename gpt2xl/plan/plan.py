@@ -32,6 +32,13 @@ class Label:
     kind: Literal["index", "formula", "data", "text", "mark"]
     text: str = ""
 
+    @property
+    def formula(self) -> Formula | None:
+        """What computes it, where something does."""
+        if self.kind not in ("formula", "mark"):
+            return None
+        return Formula(self.rect, self.text, "fill" if self.rect.size > 1 else "cell")
+
 
 @dataclass(frozen=True)
 class Item:
@@ -132,5 +139,5 @@ class Plan:
     def formula_rects(self) -> list[Rect]:
         """Where formulas stand, those of labels included."""
         rects = [formula.rect for step in self.steps() for formula in step.all_formulas]
-        labels = [label.rect for sheet in self.sheets for label in sheet.labels if label.kind in ("formula", "mark")]
+        labels = [label.rect for sheet in self.sheets for label in sheet.labels if label.formula]
         return rects + labels

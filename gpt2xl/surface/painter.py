@@ -120,10 +120,9 @@ class Painter:
             style = {"index": styles.index, "text": styles.code}.get(label.kind, words)
             if label.kind == "formula" and self._is_index(label.rect):
                 style = styles.index
-            if label.kind in ("formula", "mark"):
+            if label.formula is not None:
                 style = styles.by_name["mark"] if label.kind == "mark" else style
-                formula = Formula(label.rect, label.text, "fill" if label.rect.size > 1 else "cell")
-                yield Computed(formula, book, self.sheet.name, style)
+                yield Computed(label.formula, book, self.sheet.name, style)
             elif label.kind == "text":  # which no formula reads
                 yield text(label.rect.top, label.rect.left, label.text, style)
             else:

@@ -124,16 +124,15 @@ def _write_package(
             with turn:
                 progress(cells)
 
-        def sheet(
-            part: str, title: str, blocks: list[Block], pack: Callable[[Iterable[Piece]], Iterator[Packed]]
-        ) -> _Sheet:
+        def sheet(part: str, blocks: list[Block], pack: Callable[[Iterable[Piece]], Iterator[Packed]]) -> _Sheet:
+            title = titles[part]
             with_references = references if isinstance(references, bool) else title in references
             large = sum(block.rect.size for block in blocks) * _BYTES_A_CELL > zipfile.ZIP64_LIMIT
             return _Sheet(part, large, pack(_markup(part, shell_parts[part], blocks, with_references, report)))
 
         def write_ahead(names: list[str]) -> None:
             for name in names:
-                _write_sheet(package, sheet(name, titles[name], first[titles[name]], packer.packed))
+                _write_sheet(package, sheet(name, first[titles[name]], packer.packed))
 
         if not ahead:
             meanwhile()
@@ -144,9 +143,10 @@ def _write_package(
         writing = thread.submit(write_ahead, now)
         if ahead:
             meanwhile()
-            early, (shell_parts, _) = shell_parts, _parts(shell)
-            if late := [name for name in (_CONTENT_TYPES, *now) if shell_parts[name] != early[name]]:
+            complete, _ = _parts(shell)
+            if late := [name for name in (_CONTENT_TYPES, *now) if complete[name] != shell_parts[name]]:
                 raise ValueError(f"the shell's {late} changed after they were written")
+            shell_parts.update(complete)
         _check(shell, sheets)
         waiting: list[_Sheet] = []
 
@@ -161,9 +161,9 @@ def _write_package(
                 blocks = list(sheets.get(title, ()))
                 if writing.done():
                     write_waiting()
-                    _write_sheet(package, sheet(name, title, blocks, packer.packed))
+                    _write_sheet(package, sheet(name, blocks, packer.packed))
                 else:
-                    waiting.append(sheet(name, title, blocks, packer.begun))
+                    waiting.append(sheet(name, blocks, packer.begun))
         write_waiting()
         for name, data in shell_parts.items():
             if name not in titles and name != _CONTENT_TYPES:
