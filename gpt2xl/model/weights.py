@@ -7,6 +7,8 @@ listed by an index.
 from __future__ import annotations
 
 import json
+import math
+import mmap
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -130,4 +132,9 @@ def _safetensors(path: Path) -> dict[str, Stored]:
 def _mapped(path: Path, kind: np.dtype[Any], shape: tuple[int, ...], offset: int) -> NDArray[Any]:
     if 0 in shape:
         return np.zeros(shape, np.float32)
-    return np.memmap(path, dtype=kind, mode="r", offset=offset, shape=shape).view(np.ndarray)
+    # Anew each time, so that pages that were read do not stay; and by hand: numpy's memmap takes far longer to begin.
+    begin = offset - offset % mmap.ALLOCATIONGRANULARITY
+    end = offset + math.prod(shape) * kind.itemsize
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), end - begin, access=mmap.ACCESS_READ, offset=begin)
+    return np.frombuffer(mapped, kind, math.prod(shape), offset - begin).reshape(shape)

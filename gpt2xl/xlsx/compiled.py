@@ -1,7 +1,8 @@
 """Loops over millions of numbers, compiled when they are first called (numba).
 
 They run without Python's lock, so that threads share the cores. What was compiled is kept on the disk, by the file that
-a function is in: a compiled function calls none of another file, or the disk would keep what is out of date.
+a function is in. One that calls those of other files stands in a function that is told their `contents`, and names
+these, or the disk would keep what is out of date.
 
 numba takes half a second to import and each of these some seconds to compile, once on a machine: modules of such
 functions are imported where there is enough to do.
@@ -9,12 +10,15 @@ functions are imported where there is enough to do.
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numba
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 Whole = Any  # a number that is an int outside of compiled functions and 64 bits inside
 
@@ -28,3 +32,9 @@ def compiled(function: _Function) -> _Function:
     except RuntimeError:  # nowhere to keep it: neither beside the file nor in the user's folder for such things
         faster = numba.njit(function, nogil=True, error_model="numpy")
     return faster
+
+
+def contents(*modules: ModuleType) -> str:
+    """What tells these modules' files from all earlier and later ones."""
+    files = (Path(module.__file__ or "") for module in modules)
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -46,13 +46,13 @@ class Packed:
 def pack(piece: Piece, compression: Compression, *, many: bool = False) -> Packed:
     """One piece; plain numbers in our own way where there are `many`. Raises `ValueError` for what no cell can hold."""
     if many and isinstance(piece, NumberRows):
-        from gpt2xl.xlsx.deflate import deflate_rows, write_rows  # which takes its time to import
+        from gpt2xl.xlsx.deflate import deflate_rows  # which takes its time to import
 
-        values = piece.read()
-        text = write_rows(values, piece.opens, piece.separator, piece.close)
-        if deflated := deflate_rows(text, values.shape[1], piece.separator, _NEAR[compression]):
-            return Packed(deflated, isal_zlib.crc32(text.characters), text.size)
-        piece = text.characters.tobytes()
+        made = deflate_rows(piece.read(), piece.opens, piece.separator, piece.close, _NEAR[compression])
+        if made:
+            deflated, text = made
+            return Packed(deflated, isal_zlib.crc32(text), len(text))
     data = piece if isinstance(piece, bytes) else piece.markup()
-    stream = _LIBRARIES[compression]()
+    # Beside many numbers all the rest is little: a tenth more of it, in a quarter of the time.
+    stream = _LIBRARIES["fast" if many and compression == "default" else compression]()
     return Packed(stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH), isal_zlib.crc32(data), len(data))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpt2xl.xlsx.deflate import deflate_rows, rows, write_rows
+from gpt2xl.xlsx.deflate import deflate_rows, rows
 from gpt2xl.xlsx.deflate.codes import DISTANCE_SYMBOLS, LENGTHS, code_lengths, codes
 from gpt2xl.xlsx.numbers import Array
 
@@ -22,32 +25,49 @@ def row_opens(count: int, first: int = 7) -> list[bytes]:
     return [b'<row r="%d"><c><v>' % row for row in range(first, first + count)]
 
 
+def spelled(number: np.floating[Any]) -> bytes:
+    """A number as a cell has it: the shortest decimals, without an exponent where it is neither large nor small."""
+    if number.dtype == np.float64:
+        return orjson.dumps(float(number))
+    sign, figures, exponent = Decimal(str(number)).as_tuple()
+    assert isinstance(exponent, int)
+    digits = "".join(map(str, figures)).lstrip("0")
+    point = len(digits) + exponent
+    digits = digits.rstrip("0")
+    minus = "-" * sign
+    if not digits:
+        return b"-0.0" if sign else b"0"
+    if -4 <= point <= 0:
+        return f"{minus}0.{'0' * -point}{digits}".encode()
+    if 0 < point <= 16:
+        whole, rest = digits[:point].ljust(point, "0"), digits[point:]
+        return f"{minus}{whole}{'.' * bool(rest)}{rest}".encode()
+    rest = digits[1:]
+    return f"{minus}{digits[0]}{'.' * bool(rest)}{rest}e{point - 1}".encode()
+
+
 def xml(values: Array, opens: list[bytes], separator: bytes = SEPARATOR, close: bytes = CLOSE) -> bytes:
     """The text, which has these numbers and nothing else between the markup."""
-    text = write_rows(values, opens, separator, close)
-    characters = text.characters.tobytes()
-    ends = (text.starts + text.sizes).tolist()
-    numbers = [characters[start:end] for start, end in zip(text.starts.tolist(), ends, strict=True)]
-    read = np.array([float(number) for number in numbers], values.dtype).reshape(values.shape)
-    assert read.tobytes() == values.tobytes()
-    width = values.shape[1]
-    rows_of = (numbers[row * width : (row + 1) * width] for row in range(len(values)))
-    assert characters == b"".join(one + separator.join(row) + close for one, row in zip(opens, rows_of, strict=True))
-    return characters
+    numbers = [[spelled(number) for number in row] for row in values]
+    assert np.array([[float(number) for number in row] for row in numbers], values.dtype).tobytes() == values.tobytes()
+    return b"".join(one + separator.join(row) + close for one, row in zip(opens, numbers, strict=True))
 
 
 def deflated(
     values: Array, opens: list[bytes], separator: bytes = SEPARATOR, close: bytes = CLOSE, near: int = 4
 ) -> bytes | None:
     """What `deflate_rows` makes of them, which inflates to their XML."""
+    made = deflate_rows(values, opens, separator, close, near)
+    if made is None:
+        return None
+    result, text = made
     expected = xml(values, opens, separator, close)
-    result = deflate_rows(write_rows(values, opens, separator, close), values.shape[1], separator, near)
-    if result is not None:
-        inflater = zlib.decompressobj(-15)
-        assert inflater.decompress(result) == expected
-        assert not inflater.eof
-        assert not inflater.unused_data
-        assert result.endswith(b"\x00\x00\xff\xff")
+    assert text.tobytes() == expected
+    inflater = zlib.decompressobj(-15)
+    assert inflater.decompress(result) == expected
+    assert not inflater.eof
+    assert not inflater.unused_data
+    assert result.endswith(b"\x00\x00\xff\xff")
     return result
 
 
@@ -209,7 +229,7 @@ def test_numbers_that_are_none(bad: float, dtype: str) -> None:
     values = normals(0.1, dtype=dtype)
     values[7, 5] = bad
     with pytest.raises(ValueError, match="NaN or an infinity"):
-        write_rows(values, row_opens(43), SEPARATOR, CLOSE)
+        deflate_rows(values, row_opens(43), SEPARATOR, CLOSE, 4)
 
 
 def test_threads_do_not_disturb_each_other() -> None:

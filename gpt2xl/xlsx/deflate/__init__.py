@@ -4,6 +4,5 @@ Nothing lives here but the coder behind `deflate_rows`, in compiled loops; whole
 """
 
 from gpt2xl.xlsx.deflate.rows import deflate_rows
-from gpt2xl.xlsx.deflate.text import Text, write_rows
 
-__all__ = ["Text", "deflate_rows", "write_rows"]
+__all__ = ["deflate_rows"]

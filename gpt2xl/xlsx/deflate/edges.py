@@ -16,56 +16,45 @@ _WORTH_IT = 4  # bytes of a match
 TOKEN_LENGTH = 16  # bits of a token below its length, which are its distance; a literal has no length
 
 
-def tokens_of_edges(characters: Array, starts: Array, sizes: Array, width: int) -> tuple[Array, Array]:
-    """The matches and literals of all edges (int64), and where each row's end among them.
-
-    `characters` are the whole text; numbers of `sizes` characters are at `starts`.
-    """
-    rows = len(starts) // width
-    first = starts[::width].astype(np.int64)
-    lasts = starts[width - 1 :: width].astype(np.int64) + sizes[width - 1 :: width]
-    begins, ends = np.concatenate(([0], lasts)), np.concatenate((first, [len(characters)]))
-    tokens, ends_of_tokens = np.empty(int((ends - begins).sum()), np.int64), np.empty(rows + 1, np.int64)
-    count = _tokens(characters, begins, ends, tokens, ends_of_tokens)
-    return tokens[:count], ends_of_tokens
-
-
 @compiled
-def _tokens(characters: Array, begins: Array, ends: Array, tokens: Array, ends_of_tokens: Array) -> Whole:
-    count = 0
-    for row in range(len(begins)):
-        at, end = begins[row], ends[row]
-        while at < end:
-            longest = distance = 0
-            if row:  # in step with the row before from the beginning on, or up to the end
-                for back in (begins[row] - begins[row - 1], end - ends[row - 1]):
-                    length = 0
-                    while (
-                        back <= min(at, FARTHEST)
-                        and at + length < end
-                        and length < LONGEST
-                        and characters[at + length] == characters[at + length - back]
-                    ):
-                        length += 1
-                    if length > longest:
-                        longest, distance = length, back
-            if longest >= _WORTH_IT:
-                tokens[count] = longest << TOKEN_LENGTH | distance
-                at += longest
-            else:
-                tokens[count] = characters[at]
-                at += 1
-            count += 1
-        ends_of_tokens[row] = count
+def edge_tokens(words: Array, begin: Whole, end: Whole, begin_before: Whole, end_before: Whole, tokens: Array) -> Whole:
+    """The matches and literals of the edge from `begin` to `end` into `tokens` (int64); returns how many.
+
+    `words` are the text up to there, in which the edge of the row before is at `begin_before`, `end_before`; of
+    the first row its own.
+    """
+    characters = words.view(np.uint8)
+    at, count = begin, 0
+    while at < end:
+        longest = distance = 0
+        if begin > begin_before:  # in step with the row before from the beginning on, or up to the end
+            for back in (begin - begin_before, end - end_before):
+                length = 0
+                while (
+                    back <= min(at, FARTHEST)
+                    and at + length < end
+                    and length < LONGEST
+                    and characters[at + length] == characters[at + length - back]
+                ):
+                    length += 1
+                if length > longest:
+                    longest, distance = length, back
+        if longest >= _WORTH_IT:
+            tokens[count] = longest << TOKEN_LENGTH | distance
+            at += longest
+        else:
+            tokens[count] = characters[at]
+            at += 1
+        count += 1
     return count
 
 
 @compiled
-def count_tokens(tokens: Array, literals: Array, distances: Array) -> None:
-    """Add how often the symbols of literals and lengths and those of distances occur."""
+def count_tokens(tokens: Array, times: Whole, literals: Array, distances: Array) -> None:
+    """Add how often the symbols of literals and lengths and those of distances occur, so many times each."""
     for token in tokens:
         if token >> TOKEN_LENGTH:
-            literals[LENGTHS[token >> TOKEN_LENGTH, 0]] += 1
-            distances[DISTANCE_SYMBOLS[token & (1 << TOKEN_LENGTH) - 1]] += 1
+            literals[LENGTHS[token >> TOKEN_LENGTH, 0]] += times
+            distances[DISTANCE_SYMBOLS[token & (1 << TOKEN_LENGTH) - 1]] += times
         else:
-            literals[token] += 1
+            literals[token] += times

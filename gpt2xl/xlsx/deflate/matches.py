@@ -45,19 +45,36 @@ _BLANK = 15  # the four bits of no character
 
 
 @compiled
-def _prepare(characters: Array, starts: Array, sizes: Array, width: Whole, heads: Array) -> tuple[Array, Array]:
-    """Put the last characters of the numbers before into `heads`; returns where numbers that may be copied are (int64)
-    and how many characters of each a match may cover."""
-    places, limits = starts.astype(np.int64), np.empty(len(starts), np.int64)
-    # A row's first number has no separator before it.
-    places[::width] = _NOWHERE
-    for cell in range(len(starts)):
+def begin_cells(near: Whole, count: Whole) -> tuple[Array, Array, Array, Array, Array]:
+    """Arrays (int64) for `count` cells behind `near` that there are not: where numbers start, their sizes and heads,
+    where those are that may be copied, and how many characters of each a match may cover."""
+    cells = near + count
+    starts, sizes, heads = np.zeros(cells, np.int64), np.zeros(cells, np.int64), np.zeros(cells, np.int64)
+    return starts, sizes, heads, np.full(cells, _NOWHERE), np.zeros(cells, np.int64)
+
+
+@compiled
+def see_row(
+    words: Array, begin: Whole, starts: Array, sizes: Array, heads: Array, places: Array, limits: Array
+) -> None:
+    """Set `places` and `limits` of a row's cells, the first of which is `begin`, up to the arrays' end; ``heads`` learn
+    the last characters of the numbers before."""
+    characters = words.view(np.uint8)
+    places[begin] = _NOWHERE  # a row's first number has no separator before it
+    for cell in range(begin, len(starts)):
         # A number's last character is left to the match after it.
-        size: Whole = np.int64(sizes[cell])
-        limits[cell] = min(size - 1, HEAD)
-        last = np.int64(characters[starts[cell - 1] + sizes[cell - 1] - 1]) if cell else 0
-        heads[cell] = heads[cell] & _HEAD | last << _LAST
-    return places, limits
+        limits[cell] = min(sizes[cell] - 1, HEAD)
+        if cell > begin:
+            places[cell] = starts[cell]
+            last = np.int64(characters[starts[cell - 1] + sizes[cell - 1] - 1])
+            heads[cell] = heads[cell] & _HEAD | last << _LAST
+
+
+@compiled
+def keep_last(near: Whole, starts: Array, sizes: Array, heads: Array, places: Array, limits: Array) -> None:
+    """A row's last cells become those before the next one's."""
+    for array in (starts, sizes, heads, places, limits):
+        array[:near] = array[-near:].copy()
 
 
 @compiled
@@ -73,12 +90,14 @@ def _cheapest(
 ) -> Whole:
     """The cheapest match of a cell that is not the first of its row, 0 where there is none.
 
+    Before the first cell of all there are `near` to be compared with, which are nowhere.
+
     It is the least of many numbers, not found by comparing: which one it is is random, and processors guess badly.
     """
     best = _NEVER << _PRICE
     stop = 1 << 8 * limits[cell]
     farthest = len(by_distance) - 1
-    for other in range(max(cell - near, 1), cell):
+    for other in range(cell - near, cell):
         distance = min(starts[cell] - places[other], farthest)
         differ = heads[other] ^ heads[cell]
         # The lowest bit that differs, as a double, tells its place by the exponent.
@@ -124,87 +143,77 @@ def _prices(literals: Array, distances: Array, separator: Whole, by_distance: Ar
 
 @compiled
 def _count(
-    characters: Array,
+    words: Array,
     width: Whole,
     near: Whole,
     starts: Array,
     sizes: Array,
+    heads: Array,
     places: Array,
     limits: Array,
-    heads: Array,
     separator: Whole,
     by_distance: Array,
     by_kind: Array,
-    step: Whole,
+    times: Whole,
     literals: Array,
     distances: Array,
 ) -> None:
-    """Add how often symbols occur, about: those of every `step`-th cell, so many times each."""
-    for cell in range(step // 2, len(starts), step):
-        first: Whole = np.int64(0)
-        left: Whole = np.int64(sizes[cell])
-        if cell % width:
-            match = _cheapest(cell, near, starts, places, limits, heads, by_distance, by_kind)
-            if match:
-                kind = match & (1 << _KIND) - 1
-                literals[LENGTHS[separator + _COVERED[kind], 0]] += step
-                distances[DISTANCE_SYMBOLS[match >> _KIND]] += step
-                # The next match takes as many characters, on average, as this one.
-                first, left = kind >> 1, max(left - _COVERED[kind], 0)
-            else:
-                for character in characters[starts[cell] - separator : starts[cell]]:
-                    literals[character] += step
-        begin = starts[cell] + first
-        for character in characters[begin : begin + left]:
-            literals[character] += step
-
-
-@compiled
-def _allow_all(separator: Array, farthest: Whole, literals: Array, distances: Array) -> None:
-    """Count each symbol that a cell may need once at least."""
-    literals[END] = 1
-    for character in _LETTER:
-        literals[character] += 1
-    for character in separator:
-        literals[character] += 1
-    for kind in range(KINDS):
-        literals[LENGTHS[len(separator) + _COVERED[kind], 0]] += 1
-    for distance in range(1, farthest + 1):
-        symbol = DISTANCE_SYMBOLS[distance]
-        distances[symbol] = max(distances[symbol], 1)
+    """Add how often symbols occur in some rows, so many times each."""
+    characters = words.view(np.uint8)
+    match: Whole = np.int64(0)
+    for cell in range(near, len(starts)):
+        column = (cell - near) % width
+        first = (match & (1 << _KIND) - 1) >> 1
+        if match:
+            literals[LENGTHS[separator + _COVERED[match & (1 << _KIND) - 1], 0]] += times
+            distances[DISTANCE_SYMBOLS[match >> _KIND]] += times
+        elif column:
+            for character in characters[starts[cell] - separator : starts[cell]]:
+                literals[character] += times
+        match = np.int64(0)
+        if column + 1 < width:
+            match = _cheapest(cell + 1, near, starts, places, limits, heads, by_distance, by_kind)
+        for character in characters[starts[cell] + first : starts[cell] + sizes[cell] - (match & 1)]:
+            literals[character] += times
 
 
 @compiled
 def survey(
-    characters: Array,
+    words: Array,
     width: Whole,
     near: Whole,
     starts: Array,
     sizes: Array,
     heads: Array,
-    separator: Array,
+    places: Array,
+    limits: Array,
+    separator: Whole,
     farthest: Whole,
-    step: Whole,
-) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """What `write` needs to know, from every `step`-th cell: where numbers that may be copied are, how many characters
-    of each a match may cover, the prices of distances up to `farthest` and of kinds; and how many of all symbols of
-    literals and lengths, and of distances, there will be, about.
-
-    ``heads`` learn the last characters of the numbers before.
-    """
-    places, limits = _prepare(characters, starts, sizes, width, heads)
-    by_distance, by_kind = _guess(farthest, len(separator))
+    times: Whole,
+) -> tuple[Array, Array, Array, Array]:
+    """From some rows that stand for so many times as many: the prices of distances up to `farthest` and of kinds, and
+    how many of all symbols of literals and lengths, and of distances, there will be, about, edges apart."""
+    by_distance, by_kind = _guess(farthest, separator)
     literals, distances = np.zeros(LITERALS, np.int64), np.zeros(DISTANCES, np.int64)
     for _ in range(2):  # by guessed prices, then by those that come of it
         literals[:] = 0
         distances[:] = 0
         _count(
-            *(characters, width, near, starts, sizes, places, limits, heads, len(separator)),
-            *(by_distance, by_kind, step, literals, distances),
+            *(words, width, near, starts, sizes, heads, places, limits, separator),
+            *(by_distance, by_kind, times, literals, distances),
         )
-        _prices(literals, distances, len(separator), by_distance, by_kind)
-    _allow_all(separator, farthest, literals, distances)
-    return places, limits, by_distance, by_kind, literals, distances
+        _prices(literals, distances, separator, by_distance, by_kind)
+    return by_distance, by_kind, literals, distances
+
+
+@compiled
+def allow_all(separator: Array, markup: Array, literals: Array, distances: Array) -> None:
+    """Count each symbol that may be needed once at least: all characters of numbers and of `markup`."""
+    literals[END:] = np.maximum(literals[END:], 1)
+    distances[:] = np.maximum(distances, 1)
+    for characters in (_LETTER, separator, markup):
+        for character in characters:
+            literals[character] = max(literals[character], 1)
 
 
 @compiled
@@ -228,31 +237,18 @@ def _put_two(
 
 
 @compiled
-def write(
-    words: Array,
-    width: Whole,
-    near: Whole,
-    starts: Array,
-    sizes: Array,
-    heads: Array,
-    separator: Array,
-    places: Array,
-    limits: Array,
+def codes_of_matches(
     by_distance: Array,
-    by_kind: Array,
-    tokens: Array,
-    ends_of_tokens: Array,
-    header: Array,
+    separator: Whole,
     literals: Array,
     literal_bits: Array,
     distances: Array,
     distance_bits: Array,
-    out: Array,
-) -> Whole:
-    """The block, and what says that an empty stored one follows, into `out` (uint32); returns how many bytes it has."""
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """The codes of whole kinds, distances and pairs of characters, and how many bits these have."""
     kinds, kind_bits = np.zeros(KINDS, np.int64), np.zeros(KINDS, np.int64)
     for kind in range(KINDS):
-        symbol, rest = LENGTHS[len(separator) + _COVERED[kind]]
+        symbol, rest = LENGTHS[separator + _COVERED[kind]]
         kinds[kind] = literals[symbol] | rest << literal_bits[symbol]
         kind_bits[kind] = literal_bits[symbol] + LITERAL_EXTRA[symbol]
     backs, back_bits = np.zeros(len(by_distance), np.int64), np.zeros(len(by_distance), np.int64)
@@ -269,60 +265,108 @@ def write(
     for pair in range(256):
         pairs[pair] = ones[pair & 15] | ones[pair >> 4] << one_bits[pair & 15]
         pair_bits[pair] = one_bits[pair & 15] + one_bits[pair >> 4]
-    held, bits, at = np.int64(0), np.int64(0), np.int64(0)
-    for part in range(len(header)):
-        held, bits, at = _put(out, held, bits, at, header[part, 0], header[part, 1])
-    cell, token = np.int64(0), np.int64(0)
-    for row in range(len(ends_of_tokens)):
-        while token < ends_of_tokens[row]:
-            length, distance = tokens[token] >> TOKEN_LENGTH, tokens[token] & (1 << TOKEN_LENGTH) - 1
-            if length:
-                symbol, rest = LENGTHS[length]
-                code = literals[symbol] | rest << literal_bits[symbol]
-                held, bits, at = _put(out, held, bits, at, code, literal_bits[symbol] + LITERAL_EXTRA[symbol])
-                symbol = DISTANCE_SYMBOLS[distance]
-                code = distances[symbol] | (distance - DISTANCE_BASE[symbol]) << distance_bits[symbol]
-                held, bits, at = _put(out, held, bits, at, code, distance_bits[symbol] + DISTANCE_EXTRA[symbol])
-            else:
-                held, bits, at = _put(out, held, bits, at, literals[distance], literal_bits[distance])
-            token += 1
-        if row == len(ends_of_tokens) - 1:
-            break
-        match: Whole = np.int64(0)
-        for column in range(width):
-            first: Whole = np.int64(0)
-            if match:
-                first, kind, distance = (match & (1 << _KIND) - 1) >> 1, match & (1 << _KIND) - 1, match >> _KIND
-                held, bits, at = _put_two(
-                    out, held, bits, at, kinds[kind], kind_bits[kind], backs[distance], back_bits[distance]
-                )
-            elif column:
-                for character in separator:
-                    held, bits, at = _put(out, held, bits, at, literals[character], literal_bits[character])
-            match = np.int64(0)
-            if column + 1 < width:
-                match = _cheapest(cell + 1, near, starts, places, limits, heads, by_distance, by_kind)
-            left: Whole = np.int64(sizes[cell]) - first - (match & 1)
-            begin = starts[cell] + first
-            while left > 0:
-                shift = np.uint64(begin & 7) << _THREE
-                eight = words[begin >> 3] >> shift | (words[(begin >> 3) + 1] << _ONE) << (_REST - shift)
-                # The low four bits of each, of e five more; from the end on all four.
-                end = _FROM << np.uint64(8 * min(left, 8) - 1)
-                fours = np.int64(eight & _NIBBLES & ~end) + 5 * np.int64(eight >> _SIX & _ONES & ~end)
-                fours |= np.int64(end & _NIBBLES)
-                twos = fours | fours >> 4
-                one, other = twos & 255, twos >> 16 & 255
-                held, bits, at = _put_two(
-                    out, held, bits, at, pairs[one], pair_bits[one], pairs[other], pair_bits[other]
-                )
-                one, other = twos >> 32 & 255, twos >> 48 & 255
-                held, bits, at = _put_two(
-                    out, held, bits, at, pairs[one], pair_bits[one], pairs[other], pair_bits[other]
-                )
-                begin += 8
-                left -= 8
-            cell += 1
+    return kinds, kind_bits, backs, back_bits, pairs, pair_bits
+
+
+@compiled
+def put_parts(out: Array, held: Whole, bits: Whole, at: Whole, parts: Array) -> tuple[Whole, Whole, Whole]:
+    """Put values ([n, 2], with their numbers of bits) behind what is held; returns what is held, its bits, and where
+    in `out` (uint32) it belongs."""
+    for part in range(len(parts)):
+        held, bits, at = _put(out, held, bits, at, parts[part, 0], parts[part, 1])
+    return held, bits, at
+
+
+@compiled
+def put_tokens(
+    out: Array,
+    held: Whole,
+    bits: Whole,
+    at: Whole,
+    tokens: Array,
+    literals: Array,
+    literal_bits: Array,
+    distances: Array,
+    distance_bits: Array,
+) -> tuple[Whole, Whole, Whole]:
+    """The same of an edge's tokens."""
+    for token in tokens:
+        length, distance = token >> TOKEN_LENGTH, token & (1 << TOKEN_LENGTH) - 1
+        if length:
+            symbol, rest = LENGTHS[length]
+            code = literals[symbol] | rest << literal_bits[symbol]
+            held, bits, at = _put(out, held, bits, at, code, literal_bits[symbol] + LITERAL_EXTRA[symbol])
+            symbol = DISTANCE_SYMBOLS[distance]
+            code = distances[symbol] | (distance - DISTANCE_BASE[symbol]) << distance_bits[symbol]
+            held, bits, at = _put(out, held, bits, at, code, distance_bits[symbol] + DISTANCE_EXTRA[symbol])
+        else:
+            held, bits, at = _put(out, held, bits, at, literals[distance], literal_bits[distance])
+    return held, bits, at
+
+
+@compiled
+def put_row(
+    out: Array,
+    held: Whole,
+    bits: Whole,
+    at: Whole,
+    words: Array,
+    near: Whole,
+    starts: Array,
+    sizes: Array,
+    heads: Array,
+    places: Array,
+    limits: Array,
+    by_distance: Array,
+    by_kind: Array,
+    separator: Array,
+    literals: Array,
+    literal_bits: Array,
+    kinds: Array,
+    kind_bits: Array,
+    backs: Array,
+    back_bits: Array,
+    pairs: Array,
+    pair_bits: Array,
+) -> tuple[Whole, Whole, Whole]:
+    """The same of the numbers of a row, the cells from `near` on."""
+    match: Whole = np.int64(0)
+    for cell in range(near, len(starts)):
+        first: Whole = np.int64(0)
+        if match:
+            kind, distance = match & (1 << _KIND) - 1, match >> _KIND
+            first = kind >> 1
+            held, bits, at = _put_two(
+                out, held, bits, at, kinds[kind], kind_bits[kind], backs[distance], back_bits[distance]
+            )
+        elif cell > near:
+            for character in separator:
+                held, bits, at = _put(out, held, bits, at, literals[character], literal_bits[character])
+        match = np.int64(0)
+        if cell + 1 < len(starts):
+            match = _cheapest(cell + 1, near, starts, places, limits, heads, by_distance, by_kind)
+        left: Whole = sizes[cell] - first - (match & 1)
+        begin = starts[cell] + first
+        while left > 0:
+            shift = np.uint64(begin & 7) << _THREE
+            eight = words[begin >> 3] >> shift | (words[(begin >> 3) + 1] << _ONE) << (_REST - shift)
+            # The low four bits of each, of e five more; from the end on all four.
+            end = _FROM << np.uint64(8 * min(left, 8) - 1)
+            fours = np.int64(eight & _NIBBLES & ~end) + 5 * np.int64(eight >> _SIX & _ONES & ~end)
+            fours |= np.int64(end & _NIBBLES)
+            twos = fours | fours >> 4
+            one, other = twos & 255, twos >> 16 & 255
+            held, bits, at = _put_two(out, held, bits, at, pairs[one], pair_bits[one], pairs[other], pair_bits[other])
+            one, other = twos >> 32 & 255, twos >> 48 & 255
+            held, bits, at = _put_two(out, held, bits, at, pairs[one], pair_bits[one], pairs[other], pair_bits[other])
+            begin += 8
+            left -= 8
+    return held, bits, at
+
+
+@compiled
+def put_end(out: Array, held: Whole, bits: Whole, at: Whole, literals: Array, literal_bits: Array) -> Whole:
+    """The block's end, and what says that an empty stored one follows; returns how many bytes there are in all."""
     held, bits, at = _put(out, held, bits, at, literals[END], literal_bits[END])
     held, bits, at = _put(out, held, bits, at, 0, 3)
     out[at] = held

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import numpy as np
-import orjson
 
 from gpt2xl.xlsx.compiled import Whole, compiled
 from gpt2xl.xlsx.numbers import Array
-from gpt2xl.xlsx.shortest import shortest
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 LONGEST_NUMBER = 24  # characters, such as -2.2250738585072014e-308
 
@@ -32,74 +23,6 @@ _ZEROS = np.uint64(int.from_bytes(b"0" * 8, "little"))
 _ONE, _THREE, _EIGHT, _REST, _WORD = (np.uint64(number) for number in (1, 3, 8, 63, 64))
 _MINUS, _POINT, _DIGIT, _EXPONENT = (np.uint64(ord(character)) for character in "-.0e")
 _COMMA, _BRACKET = ord(","), ord("]")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Text:
-    """Rows of cells as they stand in the part, and where their numbers are.
-
-    ``words`` (uint64) are the text, eight characters each, the first lowest, of which there are ``size``; ``starts``
-    (int32) and ``sizes`` (uint8) [count] say where a number begins and how many characters it has; ``heads`` (int64)
-    [count] are its first eight characters, 0 after its end. All of it is memory that the thread's next
-    text takes.
-    """
-
-    words: Array
-    size: int
-    starts: Array
-    sizes: Array
-    heads: Array
-
-    @property
-    def characters(self) -> Array:
-        """[size] (uint8)."""
-        return self.words.view(np.uint8)[: self.size]
-
-
-class _Memory(threading.local):
-    """Arrays to be used again: the system takes longer to hand out new pages than it takes to fill them."""
-
-    def __init__(self) -> None:
-        self.arrays: dict[str, Array] = {}
-
-    def take(self, name: str, count: int, dtype: type[np.generic]) -> Array:
-        found = self.arrays.get(name)
-        if found is None or len(found) < count:
-            found = self.arrays[name] = np.empty(count, dtype)
-        return found[:count]
-
-
-_MEMORY = _Memory()
-
-
-def write_rows(values: Array, opens: Sequence[bytes], separator: bytes, close: bytes) -> Text:
-    """`opens[i]`, row i's numbers with `separator` between them, and `close`, for all i; until the next call.
-
-    `values` are [len(opens), width] of float32, of which the shortest decimals are written, or of float64. Raises
-    `ValueError` for NaN and infinities.
-    """
-    rows, width = values.shape
-    count = rows * width
-    opening, ends = np.frombuffer(b"".join(opens), np.uint8), np.cumsum([len(each) for each in opens])
-    most = len(opening) + rows * len(close) + count * (len(separator) + LONGEST_NUMBER)
-    words = _MEMORY.take("words", most // 8 + 4, np.uint64)
-    starts, sizes = _MEMORY.take("starts", count, np.int32), _MEMORY.take("sizes", count, np.uint8)
-    heads = _MEMORY.take("heads", count, np.int64)
-    markup = opening, ends, np.frombuffer(separator, np.uint8), np.frombuffer(close, np.uint8)
-    if values.dtype == np.float32:
-        numbers = _MEMORY.take("numbers", count, np.float32)
-        numbers.reshape(values.shape)[:] = values
-        digits, exponents = _MEMORY.take("digits", count, np.int32), _MEMORY.take("exponents", count, np.int8)
-        bits = numbers.view(np.uint32)
-        if not shortest(numbers, bits, digits, exponents, _MEMORY.take("left", count, np.bool_)):
-            raise ValueError("a cell cannot hold NaN or an infinity")
-        size = _write_numbers(bits, digits, exponents, width, *markup, words, starts, sizes, heads)
-    else:
-        decimals = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
-        if b"n" in decimals:  # null
-            raise ValueError("a cell cannot hold NaN or an infinity")
-        size = _write_decimals(np.frombuffer(decimals, np.uint8), *markup, words, starts, sizes, heads)
-    return Text(words, size, starts, sizes, heads)
 
 
 @compiled
@@ -191,14 +114,15 @@ def _write_number(words: Array, at: Whole, negative: Whole, digits: Whole, expon
 
 
 @compiled
-def _spell(words: Array, at: Whole, text: Array) -> Whole:
+def spell(words: Array, at: Whole, text: Array) -> Whole:
+    """Put `text` (uint8) at `at`, which is the end; returns the new one."""
     for character in text:
         at = _append(words, at, np.uint64(character), 1)
     return at
 
 
 @compiled
-def _eights(text: Array) -> Array:
+def eights(text: Array) -> Array:
     """`text` (uint8), eight characters a uint64."""
     words = np.zeros((len(text) + 7) // 8, np.uint64)
     for place in range(len(text)):
@@ -207,81 +131,67 @@ def _eights(text: Array) -> Array:
 
 
 @compiled
-def _append_all(words: Array, at: Whole, eights: Array, count: Whole) -> Whole:
-    """Put `count` characters, as `_eights` gives them, at `at`; returns the new end."""
-    for eight in range(len(eights)):
-        _append(words, at + 8 * eight, eights[eight], 8)
+def _append_all(words: Array, at: Whole, between: Array, count: Whole) -> Whole:
+    """Put `count` characters, as `eights` gives them, at `at`; returns the new end."""
+    for eight in range(len(between)):
+        _append(words, at + 8 * eight, between[eight], 8)
     return at + count
 
 
 @compiled
-def _write_numbers(
+def write_numbers(
     bits: Array,
     digits: Array,
     exponents: Array,
-    width: Whole,
-    opens: Array,
-    ends: Array,
-    separator: Array,
-    close: Array,
+    between: Array,
+    separator: Whole,
     words: Array,
+    at: Whole,
+    first: Whole,
     starts: Array,
     sizes: Array,
     heads: Array,
 ) -> Whole:
-    """Rows of numbers, from their bits (uint32), for the signs, digits and exponents; returns the text's length."""
-    between = _eights(separator)
-    at = begin = cell = 0
-    words[0] = 0
-    for row in range(len(ends)):
-        at = _spell(words, at, opens[begin : ends[row]])
-        begin = ends[row]
-        for column in range(width):
-            if column:
-                at = _append_all(words, at, between, len(separator))
-            starts[cell] = at
-            at, heads[cell] = _write_number(
-                words, at, np.int64(bits[cell]) >> 31, abs(np.int64(digits[cell])), np.int64(exponents[cell])
-            )
-            sizes[cell] = at - starts[cell]
-            cell += 1
-        at = _spell(words, at, close)
+    """A row of numbers at `at`, from their bits (uint32), for the signs, digits and exponents; returns its end.
+
+    Between two of them stands `between`, of `separator` characters, as `eights` gives it. From `first` on ``starts``,
+    ``sizes`` and ``heads`` (int64) say where a number begins, how many characters it has, and its first eight, 0 after
+    its end.
+    """
+    for cell in range(first, len(starts)):
+        if cell > first:
+            at = _append_all(words, at, between, separator)
+        starts[cell] = at
+        number = cell - first
+        at, heads[cell] = _write_number(
+            words, at, np.int64(bits[number]) >> 31, abs(np.int64(digits[number])), np.int64(exponents[number])
+        )
+        sizes[cell] = at - starts[cell]
     return at
 
 
 @compiled
-def _write_decimals(
+def write_decimals(
     decimals: Array,
-    opens: Array,
-    ends: Array,
-    separator: Array,
-    close: Array,
+    place: Whole,
+    between: Array,
+    separator: Whole,
     words: Array,
+    at: Whole,
+    first: Whole,
     starts: Array,
     sizes: Array,
     heads: Array,
-) -> Whole:
-    """Rows of numbers, from their JSON; returns the text's length."""
-    between = _eights(separator)
-    at = begin = cell = 0
-    words[0] = 0
-    place = 1  # after the outermost bracket
-    for row in range(len(ends)):
-        at = _spell(words, at, opens[begin : ends[row]])
-        begin = ends[row]
-        place += 1
-        while True:
-            starts[cell] = at
-            while decimals[place] != _COMMA and decimals[place] != _BRACKET:
-                at = _append(words, at, np.uint64(decimals[place]), 1)
-                place += 1
-            sizes[cell] = at - starts[cell]
-            heads[cell] = _head(words, starts[cell])
-            cell += 1
+) -> tuple[Whole, Whole]:
+    """The same, from their JSON (uint8), where the row begins at `place`; returns its end there, too."""
+    for cell in range(first, len(starts)):
+        if cell > first:
+            at = _append_all(words, at, between, separator)
+        starts[cell] = at
+        while decimals[place] != _COMMA and decimals[place] != _BRACKET:
+            at = _append(words, at, np.uint64(decimals[place]), 1)
             place += 1
-            if decimals[place - 1] == _BRACKET:
-                break
-            at = _append_all(words, at, between, len(separator))
         place += 1
-        at = _spell(words, at, close)
-    return at
+        sizes[cell] = at - starts[cell]
+        heads[cell] = _head(words, starts[cell])
+    return at, place
