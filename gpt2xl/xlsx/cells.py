@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CLOSE = b"</v></c>"
 _INLINE = b' t="inlineStr"><is><t xml:space="preserve">'
 _INLINE_CLOSE = b"</t></is></c>"
+# Cells of a block that are made at once, and wait for their rows.
+_MOST_MADE = 32_768
 _ERRORS = tuple(text.encode() for text in ERROR_TEXTS)
 
 
@@ -37,6 +39,7 @@ class BlockWriter:
         self._style = f' s="{block.style}"'.encode() if block.style else b""
         self._opening = b'<c r="' + column_letters(block.rect.left).encode()
         self._first_formula, self._formula = _formulas(block, shared)
+        self._made: dict[bool, list[bytes]] = {}
         # For the cells after a row's first: the end of the cell before, then the beginning of this one.
         separator = CLOSE + b"<c" + self._style + b">" + self._formula + b"<v>"
         if references:
@@ -71,6 +74,29 @@ class BlockWriter:
 
         `follows` says that there is a cell directly before each row's first.
         """
+        block = self.block
+        height = block.rect.height
+        if height == 1 and block.rect.width == 1:
+            return [self._single(follows)]
+        if count == height or block.rect.size > _MOST_MADE:
+            return self._rows(first, count, follows)
+        # Beside blocks that end here and there it is asked for few rows at a time.
+        if follows not in self._made:
+            self._made[follows] = self._rows(0, height, follows)
+        rows = self._made[follows][first : first + count]
+        if first + count == height:
+            self._made.clear()
+        return rows
+
+    def _single(self, follows: bool) -> bytes:
+        """The only cell."""
+        block = self.block
+        kind = NUMBER if block.kind is None else int(block.kind[0, 0])
+        if kind != NUMBER:
+            return self._other(0, 0, kind, follows)
+        return self._plain(0, number_rows(block.num[:1])[0], follows)
+
+    def _rows(self, first: int, count: int, follows: bool) -> list[bytes]:
         block = self.block
         values = block.num[first : first + count]
         kinds = None if block.kind is None else block.kind[first : first + count]
