@@ -130,24 +130,37 @@ class BlockWriter:
 
     def _column(self, first: int, numbers: list[bytes], kinds: Array | None, follows: bool) -> list[bytes]:
         """The cells of a block that is one column wide: most rows of a workbook have several of these."""
-        if self._references or not follows:
-            top, opening, close = self.block.rect.top + first, self._opening, b'"' + self._style
-            opens = [b"%b%d%b" % (opening, row, close) for row in range(top, top + len(numbers))]
-        else:
-            opens = [b"<c" + self._style] * len(numbers)
         middle = b">" + self._formula + b"<v>"
+        if self._references or not follows:
+            top, opening, close = self.block.rect.top + first, self._opening, b'"' + self._style + middle
+            starts = [b"%b%d%b" % (opening, row, close) for row in range(top, top + len(numbers))]
+        else:
+            starts = [b"<c" + self._style + middle] * len(numbers)
+            if kinds is not None and self.block.mode == "constant" and (kinds == TEXT).all():
+                return self._texts(first, len(numbers))
         if kinds is None:
-            cells = [b"%b%b%b%b" % (start, middle, value, CLOSE) for start, value in zip(opens, numbers, strict=True)]
+            cells = [start + value + CLOSE for start, value in zip(starts, numbers, strict=True)]
         else:
             cells = [
-                b"%b%b%b%b" % (start, middle, value, CLOSE) if kind == NUMBER else self._other(row, 0, kind, follows)
+                start + value + CLOSE if kind == NUMBER else self._other(row, 0, kind, follows)
                 for row, (start, value, kind) in enumerate(
-                    zip(opens, numbers, kinds[:, 0].tolist(), strict=True), start=first
+                    zip(starts, numbers, kinds[:, 0].tolist(), strict=True), start=first
                 )
             ]
         if not first and self._first_formula and (kinds is None or kinds[0, 0] == NUMBER):
             cells[0] = self._plain(0, numbers[0], follows)
         return cells
+
+    def _texts(self, first: int, count: int) -> list[bytes]:
+        """The cells of a column that holds nothing but texts, after another."""
+        start = b"<c" + self._style + _INLINE
+        return [start + cell_text(self._text(row, 0)) + _INLINE_CLOSE for row in range(first, first + count)]
+
+    def _text(self, row: int, column: int) -> str:
+        words = None if self.block.text is None else self.block.text[row, column]
+        if not isinstance(words, str):
+            raise ValueError(f"{self.block.rect.cell(row, column)} is text without its text")
+        return words
 
     def _open(self, row: int, column: int, follows: bool) -> bytes:
         """`<c r="B2" s="1"`, without what closes the tag."""
@@ -206,9 +219,7 @@ class BlockWriter:
             needed = self._style or not self._references or block.mode != "constant"
             return start + b"/>" if needed else b""
         if kind == TEXT:
-            words = None if block.text is None else block.text[row, column]
-            if not isinstance(words, str):
-                raise ValueError(f"{block.rect.cell(row, column)} is text without its text")
+            words = self._text(row, column)
             if block.mode == "constant":
                 return start + _INLINE + cell_text(words) + _INLINE_CLOSE
             return start + b' t="str">' + formula + result_text(words) + b"</c>"
