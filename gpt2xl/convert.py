@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from threading import Thread
 from typing import Any, get_args
 
 import numpy as np
@@ -116,6 +117,8 @@ def build(
     if compression not in COMPRESSIONS:
         raise PromptError(f"compression is one of {', '.join(COMPRESSIONS)}, not {compression!r}")
     checkpoint = reduced(load_checkpoint(model), vocab, digits)
+    hashing = Thread(target=lambda: checkpoint.fingerprint, daemon=True)
+    hashing.start()  # which takes a while and no lock of Python's
     if plain and corrupted is not None:
         raise PromptError("--plain leaves out the runs that --corrupted compares; leave out one of the two")
     capacities = [
@@ -181,6 +184,7 @@ def build(
             columns.update(lessons.exercises(plan, exercises))
         if steps is not None and corrupted is not None:
             columns.update(lessons.patching(checkpoint, steps, prompt, corrupted))
+        hashing.join()
         columns.update(_facts(checkpoint, weights, _command(prompt, target, options)))
         columns.update({f"model.{option}": np.array([float(number)]) for option, number in kept.items()})
         paint([sheet for sheet in plan.sheets if sheet.name not in seen.cells])
@@ -285,7 +289,7 @@ def empty_book(plan: Plan) -> Book:
     for sheet in plan.sheets:
         book.add_sheet(sheet.name)
     for name, place in plan.names.items():
-        book.define(name, place.formula)
+        book.define(name, place.formula, tree=place.tree)
     return book
 
 
@@ -341,7 +345,7 @@ def add_formulas(plan: Plan, book: Book) -> None:
     for sheet in plan.sheets:
         of_labels = (label.formula for label in sheet.labels if label.formula)
         for formula in chain(of_labels, *(item.all_formulas for item in sheet.items)):
-            book.add_formula(sheet.name, formula.rect, formula.text, formula.mode)
+            book.add_formula(sheet.name, formula.rect, formula.text, formula.mode, formula.tree)
 
 
 def _in_shape(column: tables.Column, rect: Rect) -> Any:

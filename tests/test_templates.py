@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpt2xl.errors import TemplateError
+from gpt2xl.formula import parse
 from gpt2xl.model.checkpoint import expected_shapes
 from gpt2xl.model.config import Config
 from gpt2xl.plan.dimensions import Capacity, dimensions, measure
@@ -142,6 +143,16 @@ def test_generated_tokens_have_the_formula_of_the_prompt() -> None:
 def test_an_unknown_way_of_generated_tokens_is_named(templates: Path) -> None:
     error = broken(templates, "32_embedding.toml", 'own = "1"', 'ours = "1"')
     assert "[[step]] mask, `generated`: unknown key `ours`" in error
+
+
+def test_trees_are_what_the_texts_say() -> None:
+    made = plan(generate=3)
+    formulas = [formula for step in made.steps() for formula in step.all_formulas]
+    assert len(formulas) > 100
+    for formula in formulas:
+        assert formula.tree == parse(formula.text), formula.text
+    for place in made.names.values():
+        assert place.tree == parse(place.formula), place.formula
 
 
 @pytest.mark.parametrize("generate", [1, 4])

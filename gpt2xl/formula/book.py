@@ -93,9 +93,10 @@ class Book:
         grids = self._grids.values()
         return max((grid.used_rows for grid in grids), default=1), max((grid.used_columns for grid in grids), default=1)
 
-    def define(self, name: str, refers_to: str, sheet: str | None = None) -> None:
-        """Define a name for the whole book or for one sheet; `refers_to` is any formula."""
-        self._names.define(name, refers_to, sheet)
+    def define(self, name: str, refers_to: str, sheet: str | None = None, tree: Node | None = None) -> None:
+        """Define a name for the whole book or for one sheet; `refers_to` is any formula, `tree` what `parse` makes of
+        it, where that is at hand."""
+        self._names.define(name, refers_to, sheet, tree)
         self._forget()
 
     def add_table(self, table: Table) -> None:
@@ -131,15 +132,18 @@ class Book:
 
     # Formulas.
 
-    def add_formula(self, sheet_name: str, rect: Rect, text: str, mode: str = "cell") -> None:
+    def add_formula(
+        self, sheet_name: str, rect: Rect, text: str, mode: str = "cell", tree: Node | None = None
+    ) -> None:
         """Put a formula into cells.
 
         ``mode``: "cell", an ordinary formula in one cell; "array", one array formula over the rectangle; "fill",
-        an ordinary formula written for the first cell and copied over the rectangle.
+        an ordinary formula written for the first cell and copied over the rectangle. `tree` is what `parse` makes of
+        a text without references to tables, where that is at hand.
         Raises `FormulaSyntaxError` for a text that is no formula.
         """
         grid = self.sheet(sheet_name)
-        self._formulas.add(grid.name, rect, text, mode)
+        self._formulas.add(grid.name, rect, text, mode, tree)
         grid.fill(rect)
         self._forget()
 

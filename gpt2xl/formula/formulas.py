@@ -35,8 +35,8 @@ class Formulas:
     def __iter__(self) -> Iterator[Block]:
         return iter(self._blocks.values())
 
-    def add(self, sheet: str, rect: Rect, text: str, mode: str) -> None:
-        """Put a formula into cells; raises `FormulaSyntaxError` for a text that is none."""
+    def add(self, sheet: str, rect: Rect, text: str, mode: str, tree: Node | None = None) -> None:
+        """Put a formula into cells; raises `FormulaSyntaxError` for a text that is none. `tree` is its, if at hand."""
         if mode not in _MODES:
             raise ValueError(f"mode is one of {', '.join(_MODES)}")
         if mode == "cell" and rect.size != 1:
@@ -45,9 +45,9 @@ class Formulas:
         key = None
         if mode == "cell":
             key = self._key(sheet, text.removeprefix("="), rect.top, rect.left)
-        else:
+        elif tree is None:
             parse(text)
-        self._blocks[sheet, rect.top, rect.left] = Block(sheet, rect, text, mode, rect.top, rect.left, key)
+        self._blocks[sheet, rect.top, rect.left] = Block(sheet, rect, text, mode, rect.top, rect.left, key, tree=tree)
 
     def add_unreadable(self, sheet: str, rect: Rect, error: FormulaSyntaxError) -> None:
         """Put a text into cells that is no formula: what needs their values gets `error`."""
@@ -73,7 +73,7 @@ class Formulas:
 
     def tree(self, block: Block) -> Node:
         """A formula's tree, its tables as plain references; raises `FormulaSyntaxError` for what is no formula."""
-        return self._names.formula(block.text, block.row)
+        return self._names.formula(block.text, block.row) if block.tree is None else block.tree
 
     def remove(self, sheet: str, rect: Rect) -> bool:
         """Take away the formulas of a rectangle, and say whether there were any; part of an array cannot be changed."""

@@ -25,8 +25,10 @@ class Names:
         """Every defined name: its spelling, what it refers to, its sheet or None."""
         return iter(self._names.values())
 
-    def define(self, name: str, refers_to: str, sheet: str | None) -> None:
-        """A name for one sheet, or for the whole book; `refers_to` is any formula."""
+    def define(self, name: str, refers_to: str, sheet: str | None, tree: Node | None = None) -> None:
+        """A name for one sheet, or for the whole book; `refers_to` is any formula, `tree` its, if at hand."""
+        if tree is not None:
+            self._trees[refers_to] = tree
         self._names[None if sheet is None else sheet.lower(), name.lower()] = name, refers_to, sheet
 
     def add_table(self, table: Table) -> None:

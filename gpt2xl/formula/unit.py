@@ -37,6 +37,7 @@ class Block:
     key: tuple[str, ...] | None = None  # what copies of an ordinary formula share
     stale: bool = True
     error: FormulaError | None = None  # why the text is no formula
+    tree: Node | None = None  # where it came with the text
 
 
 @dataclass(slots=True, eq=False)

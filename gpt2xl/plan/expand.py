@@ -14,7 +14,7 @@ from gpt2xl.errors import FormulaError, TemplateError
 from gpt2xl.formula import parse, unparse
 from gpt2xl.formula.tree import Call, Name, Node, Number, Reference, Unary, transform
 from gpt2xl.plan.layout import Spot
-from gpt2xl.plan.plan import Formula, Place
+from gpt2xl.plan.plan import Formula, Mode, Place
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,13 @@ def read(text: str, where: str) -> Node:
 
 def each(tree: Node, sheet: str, spot: Spot, scope: Scope) -> tuple[Formula, ...]:
     """One ordinary formula a cell: written for the first, filled over the rest."""
-    text = _write(tree, _Cell(sheet, spot), scope)
-    return (Formula(spot.rect, text, "cell" if spot.rect.size == 1 else "fill"),)
+    return (_write(tree, _Cell(sheet, spot), scope, spot.rect, "cell" if spot.rect.size == 1 else "fill"),)
 
 
 def array(tree: Node, sheet: str, spot: Spot, scope: Scope) -> tuple[Formula, ...]:
     """An array formula of its own in each cell."""
     return tuple(
-        Formula(spot.rect.cell(row, column), _write(tree, _Cell(sheet, spot, row, column), scope), "array")
+        _write(tree, _Cell(sheet, spot, row, column), scope, spot.rect.cell(row, column), "array")
         for row in range(spot.rect.height)
         for column in range(spot.rect.width)
     )
@@ -87,16 +86,18 @@ def array(tree: Node, sheet: str, spot: Spot, scope: Scope) -> tuple[Formula, ..
 
 def block(tree: Node, rect: Rect, sheet: str, spot: Spot, scope: Scope) -> Formula:
     """One array formula over `rect`."""
-    return Formula(rect, _write(tree, _Cell(sheet, spot), scope), "array")
+    return _write(tree, _Cell(sheet, spot), scope, rect, "array")
 
 
 def triangle(tree: Node, first: Node | None, sheet: str, spot: Spot, scope: Scope) -> tuple[Formula, ...]:
     """An ordinary formula in each of the first n - c cells of column c; `first` is that of column 0."""
     rect = spot.rect
     return tuple(
-        Formula(
+        _write(
+            tree if column or first is None else first,
+            _Cell(sheet, spot, 0, column),
+            scope,
             rect.part(0, column, rect.height - column, 1),
-            _write(tree if column or first is None else first, _Cell(sheet, spot, 0, column), scope),
             "fill" if column < rect.height - 1 else "cell",
         )
         for column in range(rect.width)
@@ -105,7 +106,7 @@ def triangle(tree: Node, first: Node | None, sheet: str, spot: Spot, scope: Scop
 
 def condition(tree: Node, sheet: str, spot: Spot, scope: Scope) -> str:
     """A condition as a conditional format has it: written for the first cell."""
-    return _write(tree, _Cell(sheet, spot), scope)
+    return _write(tree, _Cell(sheet, spot), scope, spot.rect, "fill").text
 
 
 def label(tree: Node, rect: Rect, index: Rect, scope: Scope) -> Formula:
@@ -122,7 +123,8 @@ def label(tree: Node, rect: Rect, index: Rect, scope: Scope) -> Formula:
     return Formula(rect, unparse(transform(tree, rewrite), file=True), "cell" if rect.size == 1 else "fill")
 
 
-def _write(tree: Node, cell: _Cell, scope: Scope) -> str:
+def _write(tree: Node, cell: _Cell, scope: Scope, rect: Rect, mode: Mode) -> Formula:
+    """The formula over `rect`, as `tree` says it for `cell`."""
     tree = _plain(tree, cell, scope)
     if scope.fixed:
         tree = _fixed(tree, cell.spot.rect)
@@ -131,7 +133,7 @@ def _write(tree: Node, cell: _Cell, scope: Scope) -> str:
         raise TemplateError(
             f"{scope.where}: the formula has {len(text)} characters; Excel's limit is {MAX_FORMULA_TEXT}"
         )
-    return text
+    return Formula(rect, text, mode, tree)
 
 
 def _fixed(tree: Node, filled: Rect) -> Node:

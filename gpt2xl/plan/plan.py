@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gpt2xl.a1 import Rect, quote_sheet
+from gpt2xl.formula.tree import Node, Reference
 from gpt2xl.plan.document import Chart, Text, Value
 
 Mode = Literal["cell", "fill", "array"]
@@ -14,11 +15,13 @@ Mode = Literal["cell", "fill", "array"]
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula over a rectangle: `text` as the file has it, without "=", written for the first cell."""
+    """A formula over a rectangle: `text` as the file has it, without "=", written for the first cell; and its `tree`,
+    where that is at hand: what `parse` makes of the text."""
 
     rect: Rect
     text: str
     mode: Mode
+    tree: Node | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,11 @@ class Place:
         if self.rect.size == 1 and not self.single:
             corners = f"{corners}:{corners}"
         return f"{quote_sheet(self.sheet)}!{corners}"
+
+    @property
+    def tree(self) -> Reference:
+        """The same as `parse` reads it."""
+        return Reference.of(self.rect, self.sheet)
 
 
 @dataclass(frozen=True)
