@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Cells that are turned into text at a time: enough to make Python's share small, little enough for the cache.
 _CELLS_AT_A_TIME = 32_768
 # The same where a thread makes and deflates the text, and the least width of a row for that.
-_CELLS_A_PIECE = 131_072
+_CELLS_A_PIECE = 262_144
 _WIDE = 64
 _FILLED = 4
 

@@ -33,7 +33,7 @@ _SAMPLE = 4096  # cells, about, that tell what the others are like
 _TOO_MANY_REPEATED = 0.1  # of the numbers in a row are those of the row before
 _PIECE = 512  # cells that zlib is tried on
 _ROOM = 1024  # words of the header
-_SYNC = b"\x00\x00\xff\xff"  # of an empty stored block, all but its first bits
+_SYNC = np.frombuffer(b"\x00\x00\xff\xff", np.uint8)  # of an empty stored block, all but its first bits
 _NO_NUMBERS, _NO_DECIMALS = np.empty((0, 0), np.float32), np.empty(0, np.uint8)
 
 
@@ -91,7 +91,9 @@ def deflate_rows(
     size, deflated = _write(*_numbers(values), markup, ends, *around, near, *prices, *coded, words, out)
     if not size:
         raise ValueError("a cell cannot hold NaN or an infinity")
-    return out.view(np.uint8)[:deflated].tobytes() + _SYNC, characters[:size]
+    block = out.view(np.uint8)[: deflated + len(_SYNC)]
+    block[deflated:] = _SYNC
+    return block.tobytes(), characters[:size]
 
 
 def _joined(opens: Sequence[bytes]) -> tuple[Array, Array]:
