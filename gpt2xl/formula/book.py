@@ -132,9 +132,7 @@ class Book:
 
     # Formulas.
 
-    def add_formula(
-        self, sheet_name: str, rect: Rect, text: str, mode: str = "cell", tree: Node | None = None
-    ) -> None:
+    def add_formula(self, sheet_name: str, rect: Rect, text: str, mode: str = "cell", tree: Node | None = None) -> None:
         """Put a formula into cells.
 
         ``mode``: "cell", an ordinary formula in one cell; "array", one array formula over the rectangle; "fill",

@@ -7,8 +7,8 @@ nothing that a name may contain follows it: `ln_1`, `h.0.ln_1`, `XFE1` and `LOG1
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from gpt2xl.a1 import MAX_COLUMNS, MAX_FORMULA_TEXT, MAX_ROWS, column_letters
 from gpt2xl.errors import FormulaSyntaxError, WorkbookError
@@ -41,8 +41,7 @@ _CELL = re.compile(r"(\$?)([A-Za-z]+)(\$?)(\d+)")
 _SIDE = re.compile(r"(\$?)(\w+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One word of a formula: its class, its text, where it stands (from 0) and whether space comes before it."""
 
     kind: str

@@ -57,6 +57,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"*", "/"}),
     frozenset({"^"}),
 )
+PRECEDENCE = {operator: level for level, operators in enumerate(LEVELS) for operator in operators}
 PREFIXES = frozenset({"-", "+", "@"})
 # What may begin a reference, so that the space before it is the intersection operator.
 _REFERENCE_STARTS = frozenset({"cell", "columns", "rows", "name", "sheet", "span", "external", "table", "function"})
@@ -76,6 +77,7 @@ class _Parser:
         self.text = text
         self.tokens = tokens
         self.place = 0
+        self.depth = 0  # of brackets around the place
 
     @property
     def token(self) -> Token:
@@ -102,6 +104,11 @@ class _Parser:
             f"the formula is nested too deeply (Excel's limit is {MAX_NESTING} levels)", self.text, 1
         )
 
+    def deeper(self) -> None:
+        self.depth += 1
+        if self.depth > MAX_NESTING:
+            raise self.too_deep()
+
     def formula(self) -> Node:
         try:
             node = self.binary(0)
@@ -112,18 +119,20 @@ class _Parser:
         return node
 
     def binary(self, level: int) -> Node:
-        if level == len(LEVELS):
-            return self.percent()
-        node = self.binary(level + 1)
-        while self.token.kind == "op" and self.token.text in LEVELS[level]:
-            operator = self.take().text
-            node = Binary(operator, node, self.binary(level + 1))
-        return node
+        """Operands between which stand operators of `level` and of higher ones, which bind first."""
+        node = self.percent()
+        while True:
+            token = self.tokens[self.place]
+            binds = PRECEDENCE.get(token.text, -1) if token.kind == "op" else -1
+            if binds < level:
+                return node
+            self.place += 1
+            node = Binary(token.text, node, self.binary(binds + 1))
 
     def percent(self) -> Node:
         node = self.unary()
         signs = 0
-        while self.at("%"):
+        while self.token.text == "%" and self.token.kind == "op":
             self.take()
             node = Percent(node)
             signs += 1
@@ -173,11 +182,13 @@ class _Parser:
                 node = Call(node.name, (*node.arguments, *(call.arguments if isinstance(call, Call) else (call,))))
             return node
         if token.kind == "op" and token.text == "(":
+            self.deeper()
             node = self.binary(0)
             while self.at(",", "~"):  # LibreOffice writes its own sign for a union into .xlsx files
                 self.take()
                 node = Binary(",", node, self.binary(0))
             self.expect(")")
+            self.depth -= 1
             return node
         if token.kind == "op" and token.text == "{":
             return self.array()
@@ -229,12 +240,14 @@ class _Parser:
         if self.at(")"):
             self.take()
             return Call(name, ())
+        self.deeper()
         while True:
             arguments.append(Missing() if self.at(",", ")") else self.binary(0))
             if not self.at(","):
                 break
             self.take()
         self.expect(")")
+        self.depth -= 1
         if name == "SINGLE" and len(arguments) == 1:  # how a file writes @ (MS-XLSX 2.2.2)
             return Unary("@", arguments[0])
         if len(arguments) > MAX_ARGUMENTS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpt2xl.a1 import quote_sheet
 from gpt2xl.formula.lexer import letters
-from gpt2xl.formula.parser import LEVELS
+from gpt2xl.formula.parser import LEVELS, PRECEDENCE
 from gpt2xl.formula.tree import (
     ArrayConstant,
     Binary,
@@ -24,8 +24,7 @@ from gpt2xl.formula.tree import (
 )
 
 _PERCENT, _UNARY, _UNION, _INTERSECTION, _RANGE, _ATOM = range(len(LEVELS), len(LEVELS) + 6)
-_PRECEDENCE = {operator: level for level, operators in enumerate(LEVELS) for operator in operators}
-_PRECEDENCE |= {",": _UNION, " ": _INTERSECTION, ":": _RANGE}
+_PRECEDENCE = {**PRECEDENCE, ",": _UNION, " ": _INTERSECTION, ":": _RANGE}
 
 # Functions that Excel stores with a prefix, because ECMA-376 does not have them (MS-XLSX 2.2.2, future functions).
 FILE_PREFIXED = frozenset(

@@ -7,12 +7,12 @@ parsed tree; everything else in the tree stays as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 from gpt2xl.a1 import MAX_FORMULA_TEXT, Rect
 from gpt2xl.errors import FormulaError, TemplateError
 from gpt2xl.formula import parse, unparse
-from gpt2xl.formula.tree import Call, Name, Node, Number, Reference, Unary, transform
+from gpt2xl.formula.tree import Binary, Call, Name, Node, Number, Percent, Reference, Unary, transform
 from gpt2xl.plan.layout import Spot
 from gpt2xl.plan.plan import Formula, Mode, Place
 
@@ -181,16 +181,13 @@ def _plain(tree: Node, cell: _Cell, scope: Scope) -> Node:
         return Call(tree.name, (_plain(first, cell, scope), _plain(second, cell, whole)))
     if isinstance(tree, Call):
         return Call(tree.name, tuple(_plain(argument, cell, scope) for argument in tree.arguments))
-    return _below(tree, cell, scope)
-
-
-def _below(tree: Node, cell: _Cell, scope: Scope) -> Node:
-    changes = {
-        part.name: _plain(value, cell, scope)
-        for part in fields(tree)
-        if isinstance(value := getattr(tree, part.name), Node)
-    }
-    return replace(tree, **changes) if changes else tree
+    if isinstance(tree, Binary):
+        return Binary(tree.operator, _plain(tree.left, cell, scope), _plain(tree.right, cell, scope))
+    if isinstance(tree, Unary):
+        return Unary(tree.operator, _plain(tree.operand, cell, scope))
+    if isinstance(tree, Percent):
+        return Percent(_plain(tree.operand, cell, scope))
+    return tree
 
 
 def _name(node: Name, cell: _Cell, scope: Scope) -> Node:
