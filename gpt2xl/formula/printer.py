@@ -54,26 +54,8 @@ class _Printer:
 
     def plain(self, node: Node) -> str:
         match node:
-            case Number(value):
-                return number_text(value)
-            case Text(value):
-                return '"' + value.replace('"', '""') + '"'
-            case Boolean(value):
-                return "TRUE" if value else "FALSE"
-            case ErrorValue(error):
-                return error.text
-            case Missing():
-                return ""
-            case Reference():
-                return reference_text(node)
             case Name(name, sheet):
                 return name if sheet is None else f"{quote_sheet(sheet)}!{name}"
-            case Unary("@", operand) if self.file:
-                return f"_xlfn.SINGLE({self.text(operand, 0)})"
-            case Unary(operator, operand):
-                return operator + self.text(operand, _UNARY)
-            case Percent(operand):
-                return self.text(operand, _PERCENT) + "%"
             case Binary(operator, left, right):
                 level = _PRECEDENCE[operator]
                 parts = [operator + self.text(right, level + 1)]
@@ -86,6 +68,24 @@ class _Printer:
                 # A union needs its own parentheses here: a bare comma would part two arguments.
                 prefix = "_xlfn." if self.file and name in FILE_PREFIXED else ""
                 return f"{prefix}{name}({','.join(self.text(item, 0) for item in arguments)})"
+            case Number(value):
+                return number_text(value)
+            case Reference():
+                return reference_text(node)
+            case Unary("@", operand) if self.file:
+                return f"_xlfn.SINGLE({self.text(operand, 0)})"
+            case Unary(operator, operand):
+                return operator + self.text(operand, _UNARY)
+            case Percent(operand):
+                return self.text(operand, _PERCENT) + "%"
+            case Text(value):
+                return '"' + value.replace('"', '""') + '"'
+            case Boolean(value):
+                return "TRUE" if value else "FALSE"
+            case ErrorValue(error):
+                return error.text
+            case Missing():
+                return ""
             case ArrayConstant(rows):
                 return "{" + ";".join(",".join(self.plain(item) for item in row) for row in rows) + "}"
             case TableReference() | Unsupported():

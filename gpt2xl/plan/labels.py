@@ -19,7 +19,8 @@ def add_labels(sheet: Sheet, entry: Entry, spot: Spot, axes: Mapping[str, Axis],
     if sheet.layout == "form":
         _form_labels(sheet, spot)
         return
-    band = [label for label in sheet.labels if label.rect.left == 1 and label.rect.intersects(_column(rect, 1))]
+    beside = _column(rect, 1)
+    band = [label for label in sheet.labels if label.rect.left == 1 and label.rect.intersects(beside)]
     if not band or max(label.rect.bottom for label in band) < rect.bottom:
         for label in band:
             sheet.labels.remove(label)

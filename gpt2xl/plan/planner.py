@@ -327,12 +327,9 @@ class _Planner:
 
     def _earlier(self, loop: str | None) -> Callable[[str], bool]:
         """Whether a name may be used: it is defined already, or belongs to the same loop of steps."""
-        members = {
-            entry.name
-            for sheet in self.document.sheets
-            for entry in sheet.entries
-            if loop is not None and entry.loop == loop
-        }
+        if loop is None:
+            return self.defined.__contains__
+        members = {entry.name for sheet in self.document.sheets for entry in sheet.entries if entry.loop == loop}
         return lambda name: name in self.defined or name in members
 
     def _axis_title(self, size: Size) -> str:
