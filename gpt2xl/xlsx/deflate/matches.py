@@ -61,13 +61,12 @@ def see_row(
     the last characters of the numbers before."""
     characters = words.view(np.uint8)
     places[begin] = _NOWHERE  # a row's first number has no separator before it
-    for cell in range(begin, len(starts)):
+    for cell in range(begin + 1, len(starts)):
         # A number's last character is left to the match after it.
         limits[cell] = min(sizes[cell] - 1, HEAD)
-        if cell > begin:
-            places[cell] = starts[cell]
-            last = np.int64(characters[starts[cell - 1] + sizes[cell - 1] - 1])
-            heads[cell] = heads[cell] & _HEAD | last << _LAST
+        places[cell] = starts[cell]
+        last = np.int64(characters[starts[cell - 1] + sizes[cell - 1] - 1])
+        heads[cell] = heads[cell] & _HEAD | last << _LAST
 
 
 @compiled
@@ -78,34 +77,35 @@ def keep_last(near: Whole, starts: Array, sizes: Array, heads: Array, places: Ar
 
 
 @compiled
-def _cheapest(
-    cell: Whole,
+def choose(
     near: Whole,
     starts: Array,
+    heads: Array,
     places: Array,
     limits: Array,
-    heads: Array,
     by_distance: Array,
     by_kind: Array,
-) -> Whole:
-    """The cheapest match of a cell that is not the first of its row, 0 where there is none.
+    matches: Array,
+) -> None:
+    """The cheapest match of each number of a row, the cells from `near` on, into `matches`; 0 where there is none.
 
-    Before the first cell of all there are `near` to be compared with, which are nowhere.
-
-    It is the least of many numbers, not found by comparing: which one it is is random, and processors guess badly.
+    It is the least of many integers, not found by comparing: which one it is is random, and processors guess badly. And
+    no cell's way through here differs from another's, so that compilers make one instruction of many.
     """
-    best = _NEVER << _PRICE
-    stop = 1 << 8 * limits[cell]
     farthest = len(by_distance) - 1
-    for other in range(cell - near, cell):
-        distance = min(starts[cell] - places[other], farthest)
-        differ = heads[other] ^ heads[cell]
-        # The lowest bit that differs, as a double, tells its place by the exponent.
-        bits = differ & _HEAD | stop
-        same = (np.float64(bits & -bits).view(np.int64) >> _MANTISSA) - _BIAS >> 3
-        kind = same << 1 | np.int64(differ >> _LAST == 0)
-        best = min(best, by_distance[distance] + by_kind[kind] << _PRICE | distance << _KIND | kind)
-    return best & (1 << _PRICE) - 1 if best < _NEVER << _PRICE - 1 else 0
+    matches[:] = _NEVER << _PRICE
+    for back in range(1, near + 1):
+        for cell in range(near + 1, len(starts)):
+            distance = min(starts[cell] - places[cell - back], farthest)
+            differ = heads[cell - back] ^ heads[cell]
+            # The lowest bit that differs, as a double, tells its place by the exponent.
+            bits = differ & _HEAD | 1 << 8 * limits[cell]
+            same = (np.float64(bits & -bits).view(np.int64) >> _MANTISSA) - _BIAS >> 3
+            kind = same << 1 | np.int64(differ >> _LAST == 0)
+            price = by_distance[distance] + by_kind[kind]
+            matches[cell] = min(matches[cell], price << _PRICE | distance << _KIND | kind)
+    for cell in range(len(matches)):
+        matches[cell] = matches[cell] & (1 << _PRICE) - 1 if matches[cell] < _NEVER << _PRICE - 1 else 0
 
 
 @compiled
@@ -144,36 +144,28 @@ def _prices(literals: Array, distances: Array, separator: Whole, by_distance: Ar
 @compiled
 def _count(
     words: Array,
-    width: Whole,
     near: Whole,
     starts: Array,
     sizes: Array,
-    heads: Array,
-    places: Array,
-    limits: Array,
+    matches: Array,
     separator: Whole,
-    by_distance: Array,
-    by_kind: Array,
     times: Whole,
     literals: Array,
     distances: Array,
 ) -> None:
-    """Add how often symbols occur in some rows, so many times each."""
+    """Add how often symbols occur in a row, so many times each."""
     characters = words.view(np.uint8)
-    match: Whole = np.int64(0)
     for cell in range(near, len(starts)):
-        column = (cell - near) % width
-        first = (match & (1 << _KIND) - 1) >> 1
+        match = matches[cell]
         if match:
             literals[LENGTHS[separator + _COVERED[match & (1 << _KIND) - 1], 0]] += times
             distances[DISTANCE_SYMBOLS[match >> _KIND]] += times
-        elif column:
+        elif cell > near:
             for character in characters[starts[cell] - separator : starts[cell]]:
                 literals[character] += times
-        match = np.int64(0)
-        if column + 1 < width:
-            match = _cheapest(cell + 1, near, starts, places, limits, heads, by_distance, by_kind)
-        for character in characters[starts[cell] + first : starts[cell] + sizes[cell] - (match & 1)]:
+        begin = starts[cell] + ((match & (1 << _KIND) - 1) >> 1)
+        left_out = matches[cell + 1] & 1 if cell + 1 < len(starts) else 0
+        for character in characters[begin : starts[cell] + sizes[cell] - left_out]:
             literals[character] += times
 
 
@@ -195,13 +187,14 @@ def survey(
     how many of all symbols of literals and lengths, and of distances, there will be, about, edges apart."""
     by_distance, by_kind = _guess(farthest, separator)
     literals, distances = np.zeros(LITERALS, np.int64), np.zeros(DISTANCES, np.int64)
+    matches = np.empty(near + width, np.int64)
     for _ in range(2):  # by guessed prices, then by those that come of it
         literals[:] = 0
         distances[:] = 0
-        _count(
-            *(words, width, near, starts, sizes, heads, places, limits, separator),
-            *(by_distance, by_kind, times, literals, distances),
-        )
+        for first in range(0, len(starts) - near, width):
+            row = slice(first, first + near + width)
+            choose(near, starts[row], heads[row], places[row], limits[row], by_distance, by_kind, matches)
+            _count(words, near, starts[row], sizes[row], matches, separator, times, literals, distances)
         _prices(literals, distances, separator, by_distance, by_kind)
     return by_distance, by_kind, literals, distances
 
@@ -314,11 +307,7 @@ def put_row(
     near: Whole,
     starts: Array,
     sizes: Array,
-    heads: Array,
-    places: Array,
-    limits: Array,
-    by_distance: Array,
-    by_kind: Array,
+    matches: Array,
     separator: Array,
     literals: Array,
     literal_bits: Array,
@@ -330,23 +319,19 @@ def put_row(
     pair_bits: Array,
 ) -> tuple[Whole, Whole, Whole]:
     """The same of the numbers of a row, the cells from `near` on."""
-    match: Whole = np.int64(0)
     for cell in range(near, len(starts)):
-        first: Whole = np.int64(0)
+        match = matches[cell]
+        kind, distance = match & (1 << _KIND) - 1, match >> _KIND
         if match:
-            kind, distance = match & (1 << _KIND) - 1, match >> _KIND
-            first = kind >> 1
             held, bits, at = _put_two(
                 out, held, bits, at, kinds[kind], kind_bits[kind], backs[distance], back_bits[distance]
             )
         elif cell > near:
             for character in separator:
                 held, bits, at = _put(out, held, bits, at, literals[character], literal_bits[character])
-        match = np.int64(0)
-        if cell + 1 < len(starts):
-            match = _cheapest(cell + 1, near, starts, places, limits, heads, by_distance, by_kind)
-        left: Whole = sizes[cell] - first - (match & 1)
-        begin = starts[cell] + first
+        left_out = matches[cell + 1] & 1 if cell + 1 < len(starts) else 0
+        left: Whole = sizes[cell] - (kind >> 1) - left_out
+        begin = starts[cell] + (kind >> 1)
         while left > 0:
             shift = np.uint64(begin & 7) << _THREE
             eight = words[begin >> 3] >> shift | (words[(begin >> 3) + 1] << _ONE) << (_REST - shift)

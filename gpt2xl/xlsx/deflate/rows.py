@@ -150,6 +150,7 @@ def _of_all(files: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         starts, sizes, heads, places, limits = matches.begin_cells(near, len(ends) * width)
         between = text.eights(separator)
         digits, exponents, left = np.empty(width, np.int32), np.empty(width, np.int8), np.empty(width, np.bool_)
+        seconds = np.empty(width, np.int64)
         tokens, count = np.empty(len(opens) + len(close) * len(ends), np.int64), 0
         at, place, begin, begin_before, end_before, opening = 0, 0, 0, 0, 0, 0
         words[0] = 0
@@ -166,7 +167,9 @@ def _of_all(files: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
                 if not shortest.shortest(numbers[row], bits, digits, exponents, left):
                     at = 0
                     break
-                at = text.write_numbers(bits, digits, exponents, between, len(separator), words, at, near, *of_row)
+                at = text.write_numbers(
+                    bits, digits, exponents, between, len(separator), words, at, near, *of_row, seconds
+                )
             matches.see_row(words, near, *of_row, places[here], limits[here])
             begin = at
             at = text.spell(words, at, close)
@@ -204,11 +207,13 @@ def _of_all(files: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         bytes these have, 0 where there are NaN and infinities."""
         files  # noqa: B018
         cells = matches.begin_cells(near, width)
+        chosen = np.empty(near + width, np.int64)
         of_row = cells[:3]
         of_codes = literals, literal_bits, distances, distance_bits
         of_matches = matches.codes_of_matches(by_distance, len(separator), *of_codes)
         between = text.eights(separator)
         digits, exponents, left = np.empty(width, np.int32), np.empty(width, np.int8), np.empty(width, np.bool_)
+        seconds = np.empty(width, np.int64)
         tokens = np.empty(len(opens) + len(close), np.int64)
         at, place, begin, begin_before, end_before, opening = 0, 0, 0, 0, 0, 0
         words[0] = 0
@@ -227,10 +232,14 @@ def _of_all(files: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
                 bits = numbers[row].view(np.uint32)
                 if not shortest.shortest(numbers[row], bits, digits, exponents, left):
                     return 0, 0
-                at = text.write_numbers(bits, digits, exponents, between, len(separator), words, at, near, *of_row)
+                at = text.write_numbers(
+                    bits, digits, exponents, between, len(separator), words, at, near, *of_row, seconds
+                )
             matches.see_row(words, near, *cells)
+            starts, sizes, heads, places, limits = cells
+            matches.choose(near, starts, heads, places, limits, by_distance, by_kind, chosen)
             held, bits_held, packed = matches.put_row(
-                *(out, held, bits_held, packed, words, near, *cells, by_distance, by_kind, separator),
+                *(out, held, bits_held, packed, words, near, starts, sizes, chosen, separator),
                 *(literals, literal_bits, *of_matches),
             )
             matches.keep_last(near, *cells)

@@ -60,8 +60,37 @@ def _head(words: Array, start: Whole) -> Whole:
 
 
 @compiled
-def _write_number(words: Array, at: Whole, negative: Whole, digits: Whole, exponent: Whole) -> tuple[Whole, Whole]:
-    """A number at `at`; returns its end and its head."""
+def _begin_numbers(bits: Array, digits: Array, exponents: Array, firsts: Array, seconds: Array, sizes: Array) -> None:
+    """The characters of numbers such as nearly all parameters, 0.0123 and the like: the first eight, 0 after their end,
+    and up to eight more (int64), and how many there are; that is 0 for all others.
+
+    No number's way through here differs from another's, so that compilers make one instruction of many.
+    """
+    for number in range(len(digits)):
+        negative, size = np.int64(bits[number]) >> 31, abs(np.int64(digits[number]))
+        count = np.int64(1)
+        for power in (10, 100, 1000, 10**4, 10**5, 10**6, 10**7, 10**8):
+            count += np.int64(size >= power)
+        point = count + np.int64(exponents[number])
+        usual = np.int64(point <= 0) & np.int64(point >= -_MOST_ZEROS) & np.int64(size > 0)
+        point *= usual
+        nine = size * _TENS[9 - count]
+        leading = nine * 1441151881 >> 57  # divided by 10^8
+        rest = _eight_digits(nine - leading * 100_000_000)
+        ninth = np.int64(count == 9)
+        unused = np.uint64(64 - 8 * (count - ninth))
+        eight = ((np.uint64(leading) + _DIGIT | rest << _EIGHT) << unused) >> unused
+        before = 2 - point + negative
+        shift = np.uint64(8 * before)
+        last = (rest >> np.uint64(56)) * np.uint64(ninth)
+        firsts[number] = np.int64(_PREFIXES[negative, -point] | eight << shift)
+        seconds[number] = np.int64(eight >> (_WORD - shift) | last << shift)
+        sizes[number] = (before + count) * usual
+
+
+@compiled
+def _write_number(words: Array, at: Whole, negative: Whole, digits: Whole, exponent: Whole) -> Whole:
+    """Any other number at `at`; returns its end."""
     count = np.int64(1)
     for power in (10, 100, 1000, 10**4, 10**5, 10**6, 10**7, 10**8):
         count += np.int64(digits >= power)
@@ -73,14 +102,6 @@ def _write_number(words: Array, at: Whole, negative: Whole, digits: Whole, expon
     eight = _first(leading_digit | rest << _EIGHT, count - ninth)
     last = (rest >> np.uint64(56)) * np.uint64(ninth)
     point = count + exponent
-    if -_MOST_ZEROS <= point <= 0:  # such as nearly all parameters
-        before = 2 - point + negative
-        shift = np.uint64(8 * before)
-        start = _PREFIXES[negative, -point] | eight << shift
-        size = before + count
-        at = _append(words, at, start, min(size, 8))
-        return _append(words, at, eight >> (_WORD - shift) | last << shift, max(size - 8, 0)), np.int64(start)
-    begin = at
     if negative:
         at = _append(words, at, _MINUS, 1)
     if digits == 0:
@@ -110,7 +131,7 @@ def _write_number(words: Array, at: Whole, negative: Whole, digits: Whole, expon
         if power >= 10:
             at = _append(words, at, np.uint64(power // 10) + _DIGIT, 1)
         at = _append(words, at, np.uint64(power % 10) + _DIGIT, 1)
-    return at, _head(words, begin)
+    return at
 
 
 @compiled
@@ -151,6 +172,7 @@ def write_numbers(
     starts: Array,
     sizes: Array,
     heads: Array,
+    seconds: Array,
 ) -> Whole:
     """A row of numbers at `at`, from their bits (uint32), for the signs, digits and exponents; returns its end.
 
@@ -158,15 +180,21 @@ def write_numbers(
     ``sizes`` and ``heads`` (int64) say where a number begins, how many characters it has, and its first eight, 0 after
     its end.
     """
+    _begin_numbers(bits, digits, exponents, heads[first:], seconds, sizes[first:])
     for cell in range(first, len(starts)):
         if cell > first:
             at = _append_all(words, at, between, separator)
         starts[cell] = at
         number = cell - first
-        at, heads[cell] = _write_number(
-            words, at, np.int64(bits[number]) >> 31, abs(np.int64(digits[number])), np.int64(exponents[number])
-        )
-        sizes[cell] = at - starts[cell]
+        if sizes[cell]:
+            at = _append(words, at, np.uint64(heads[cell]), min(sizes[cell], 8))
+            at = _append(words, at, np.uint64(seconds[number]), max(sizes[cell] - 8, 0))
+        else:
+            at = _write_number(
+                words, at, np.int64(bits[number]) >> 31, abs(np.int64(digits[number])), np.int64(exponents[number])
+            )
+            heads[cell] = _head(words, starts[cell])
+            sizes[cell] = at - starts[cell]
     return at
 
 
