@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import shlex
@@ -117,8 +118,6 @@ def build(
     if compression not in COMPRESSIONS:
         raise PromptError(f"compression is one of {', '.join(COMPRESSIONS)}, not {compression!r}")
     checkpoint = reduced(load_checkpoint(model), vocab, digits)
-    hashing = Thread(target=lambda: checkpoint.fingerprint, daemon=True)
-    hashing.start()  # which takes a while and no lock of Python's
     if plain and corrupted is not None:
         raise PromptError("--plain leaves out the runs that --corrupted compares; leave out one of the two")
     capacities = [
@@ -131,6 +130,8 @@ def build(
     )
     weights = sum(math.prod(checkpoint.tensors.shape(name)) for name in checkpoint.tensors)
     exact = weights <= MANY_PARAMETERS
+    beforehand = Thread(target=_do_beforehand, args=(checkpoint,), kwargs={"many": not exact}, daemon=True)
+    beforehand.start()
     exercise = exercise or solution or bool(blank)
     if plain and exercise:
         raise ExerciseError("--plain leaves out the sheets that mark a student's answers; leave out one of the two")
@@ -184,7 +185,7 @@ def build(
             columns.update(lessons.exercises(plan, exercises))
         if steps is not None and corrupted is not None:
             columns.update(lessons.patching(checkpoint, steps, prompt, corrupted))
-        hashing.join()
+        beforehand.join()
         columns.update(_facts(checkpoint, weights, _command(prompt, target, options)))
         columns.update({f"model.{option}": np.array([float(number)]) for option, number in kept.items()})
         paint([sheet for sheet in plan.sheets if sheet.name not in seen.cells])
@@ -218,6 +219,13 @@ def build(
         size=target.stat().st_size,
         blank=() if solution else tuple(exercises),
     )
+
+
+def _do_beforehand(checkpoint: Checkpoint, *, many: bool) -> None:
+    """What takes its time and will be wanted: while others compute, or wait for nobody."""
+    if many:
+        importlib.import_module("gpt2xl.xlsx.deflate")
+    _ = checkpoint.fingerprint
 
 
 def _facts(checkpoint: Checkpoint, parameters: int, command: str) -> dict[str, tables.Column]:

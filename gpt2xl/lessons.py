@@ -26,7 +26,7 @@ WORDS = (
 TOLERANCE = 1e-6
 # Numbers in the reference of a model of many parameters, about 5 MB of the file.
 SHORT_REFERENCE = 400_000
-_ROWS_AT_A_TIME = 4096
+_ROWS_AT_A_TIME = 256  # whose doubles fit a processor's cache
 
 
 def constants(checkpoint: Checkpoint, points: int) -> dict[str, Column]:
