@@ -8,6 +8,7 @@ of one group that may be computed at the same time are put together again.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from gpt2xl.a1 import Rect
@@ -83,16 +84,21 @@ def _index(entries: Iterable[tuple[str, Rect, int]]) -> dict[str, RectIndex]:
 def _needs(units: Sequence[Unit]) -> list[list[int]]:
     """For each unit the units whose cells it reads; raises `LimitError` where that is more than can be followed."""
     index = _index((unit.group.sheet.lower(), unit.rect, number) for number, unit in enumerate(units))
+    read = [unit.readings() for unit in units]
+    rects: dict[str, dict[Rect, None]] = {sheet: {} for sheet in index}
+    for sheet, rect in chain.from_iterable(read):
+        if sheet in rects:
+            rects[sheet][rect] = None
+    following = {sheet: at.meeting_each(list(rects[sheet])) for sheet, at in index.items()}
     known: dict[tuple[str, Rect], list[int]] = {}
     result = []
     count = 0
-    for unit in units:
+    for keys in read:
         found: dict[int, None] = {}
-        for key in unit.readings():
+        for key in keys:
             meeting = known.get(key)
             if meeting is None:
-                at = index.get(key[0])
-                meeting = known[key] = [] if at is None else at.meeting(key[1])
+                meeting = known[key] = next(following[key[0]]) if key[0] in following else []
             found.update(dict.fromkeys(meeting))
         count += len(found)
         if count > _MOST_NEEDS:

@@ -34,6 +34,8 @@ class Reading:
     def seen(self, rect: Rect, row: int, column: int) -> Rect:
         """All cells read by the cells of `rect`, where the formula is written for (row, column)."""
         ref = self.reference
+        if ref.fixed:
+            return ref.rect
         if self.from_a1:
             row = column = 1
         down, across = rect.top - row, rect.left - column

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,18 +37,31 @@ class RectIndex:
 
     def meeting(self, rect: Rect) -> list[int]:
         """The numbers of all rectangles that share a cell with `rect`."""
-        found: list[int] = []
-        for reach, tops, table in self._classes:
-            first = int(tops.searchsorted(rect.top - reach, "left"))
-            last = int(tops.searchsorted(rect.bottom, "right"))
-            if first == last:
-                continue
-            if last - first == 1:
-                _, bottom, left, right, number = table[:, first].tolist()
-                if bottom >= rect.top and left <= rect.right and right >= rect.left:
-                    found.append(number)
-                continue
-            part = table[:, first:last]
-            meets = (part[1] >= rect.top) & (part[2] <= rect.right) & (part[3] >= rect.left)
-            found.extend(part[4][meets].tolist())
-        return found
+        return next(self.meeting_each([rect]))
+
+    def meeting_each(self, rects: Sequence[Rect]) -> Iterator[list[int]]:
+        """The same for one rectangle after the other, when it is asked for; where to look is found for all at once."""
+        rows = np.array([(rect.top, rect.bottom) for rect in rects], np.int64).reshape(-1, 2)
+        spans = [
+            (
+                table,
+                tops.searchsorted(rows[:, 0] - reach, "left").tolist(),
+                tops.searchsorted(rows[:, 1], "right").tolist(),
+            )
+            for reach, tops, table in self._classes
+        ]
+        for place, rect in enumerate(rects):
+            found: list[int] = []
+            for table, firsts, lasts in spans:
+                first, last = firsts[place], lasts[place]
+                if first == last:
+                    continue
+                if last - first == 1:
+                    _, bottom, left, right, number = table[:, first].tolist()
+                    if bottom >= rect.top and left <= rect.right and right >= rect.left:
+                        found.append(number)
+                    continue
+                part = table[:, first:last]
+                meets = (part[1] >= rect.top) & (part[2] <= rect.right) & (part[3] >= rect.left)
+                found.extend(part[4][meets].tolist())
+            yield found
