@@ -35,7 +35,8 @@ class Packer:
     def __init__(self, compression: Compression, *, many: bool = False) -> None:
         self._compression = compression
         self._many = many and sys.byteorder == "little"  # eight characters are a number there
-        self._threads = os.cpu_count() or 1
+        # One that waits for Python's lock leaves its core to another.
+        self._threads = (os.cpu_count() or 1) + 1
         self._begun: deque[Future[Packed]] = deque()
         self._pool = ThreadPoolExecutor(self._threads, "deflate", _step_back)
 

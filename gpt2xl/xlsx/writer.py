@@ -63,7 +63,7 @@ _BYTES_A_CELL = 96
 # So many cells of plain numbers are worth compiling how to deflate them.
 _MANY_CELLS = 4_000_000
 # Seconds after which a thread that waits for Python's lock gets it: those that pack need it often and for a moment.
-_TURN = 0.0005
+_TURN = 0.0002
 
 
 def write_workbook(
