@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import os
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from threading import Thread
@@ -130,14 +130,17 @@ def build(
     )
     weights = sum(math.prod(checkpoint.tensors.shape(name)) for name in checkpoint.tensors)
     exact = weights <= MANY_PARAMETERS
-    beforehand = Thread(target=_do_beforehand, args=(checkpoint,), kwargs={"many": not exact}, daemon=True)
-    beforehand.start()
     exercise = exercise or solution or bool(blank)
     if plain and exercise:
         raise ExerciseError("--plain leaves out the sheets that mark a student's answers; leave out one of the two")
     for option, shows in (("--generate", generate > 1), ("--corrupted", corrupted is not None)):
         if exercise and shows:
             raise ExerciseError(f"{option} would show a student the answers; leave it out")
+    # What takes its time and will be wanted, while others compute or wait for nobody.
+    if not exact:
+        Thread(target=import_module, args=("gpt2xl.xlsx.deflate",)).start()
+    hashing = Thread(target=_take_fingerprint, args=(checkpoint,), daemon=True)
+    hashing.start()
     steps = None if plain else lessons.reference(checkpoint, prompt, short=not exact, loss=loss)
     exercises = blanked(blank or USUAL, steps, load_templates()) if exercise and steps else []
     kept = {option: number for option, number in (("vocab", vocab), ("digits", digits)) if number is not None}
@@ -185,7 +188,7 @@ def build(
             columns.update(lessons.exercises(plan, exercises))
         if steps is not None and corrupted is not None:
             columns.update(lessons.patching(checkpoint, steps, prompt, corrupted))
-        beforehand.join()
+        hashing.join()
         columns.update(_facts(checkpoint, weights, _command(prompt, target, options)))
         columns.update({f"model.{option}": np.array([float(number)]) for option, number in kept.items()})
         paint([sheet for sheet in plan.sheets if sheet.name not in seen.cells])
@@ -221,11 +224,9 @@ def build(
     )
 
 
-def _do_beforehand(checkpoint: Checkpoint, *, many: bool) -> None:
-    """What takes its time and will be wanted: while others compute, or wait for nobody."""
-    if many:
-        importlib.import_module("gpt2xl.xlsx.deflate")
-    _ = checkpoint.fingerprint
+def _take_fingerprint(checkpoint: Checkpoint) -> None:
+    with suppress(OSError):  # whoever asks for it will meet that again
+        _ = checkpoint.fingerprint
 
 
 def _facts(checkpoint: Checkpoint, parameters: int, command: str) -> dict[str, tables.Column]:

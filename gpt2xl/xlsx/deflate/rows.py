@@ -203,8 +203,8 @@ def _of_all(files: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         words: Array,
         out: Array,
     ) -> tuple[Whole, Whole]:
-        """The text into `words` and the block into `out` (uint32); returns how many
-        bytes these have, 0 where there are NaN and infinities."""
+        """The text into `words` and the block into `out` (uint32); returns how many bytes these have, 0 where there are
+        NaN and infinities."""
         files  # noqa: B018
         cells = matches.begin_cells(near, width)
         chosen = np.empty(near + width, np.int64)
