@@ -134,23 +134,31 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     TopologicalSorter(needs).prepare()
 
 
-def compiled_functions(tree: ast.AST) -> list[ast.FunctionDef]:
+def functions_with(decorator: str, tree: ast.AST) -> list[ast.FunctionDef]:
     return [
         node
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef)
-        and any(isinstance(each, ast.Name) and each.id == "compiled" for each in node.decorator_list)
+        and any(isinstance(each, ast.Name) and each.id == decorator for each in node.decorator_list)
     ]
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """The last part of each module that is imported, or imported from."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {(node.module or "").split(".")[-1] for node in nodes} | {name.name for node in nodes for name in node.names}
 
 
 def test_what_is_compiled_is_kept_for_all_files_it_is_of() -> None:
     """What numba keeps on the disk is out of date when the function's own file changes, and then only, or when a name
     around the function stands for something else."""
     trees = {path: ast.parse(path.read_text()) for path in modules()}
-    names = {path: {function.name for function in compiled_functions(tree)} for path, tree in trees.items()}
-    everywhere = set().union(*names.values())
+    kept = {path: {function.name for function in functions_with("compiled", tree)} for path, tree in trees.items()}
+    inner = {path: {function.name for function in functions_with("inner", tree)} for path, tree in trees.items()}
+    everywhere = set().union(*kept.values(), *inner.values())
     assert len(everywhere) > 10
-    assert sum(map(len, names.values())) == len(everywhere), "two of the same name would hide from this test"
+    assert sum(map(len, (*kept.values(), *inner.values()))) == len(everywhere), "two of one name hide from this test"
+    files = {path.stem for path in trees if kept[path] or inner[path]}
     several = 0
     for path, tree in trees.items():
         told = {
@@ -160,17 +168,19 @@ def test_what_is_compiled_is_kept_for_all_files_it_is_of() -> None:
             for argument in call.args
             if isinstance(argument, ast.Name)
         }
-        for function in compiled_functions(tree):
+        for function in functions_with("compiled", tree):
             used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
             of_others = {
                 node.value.id
                 for node in ast.walk(function)
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in everywhere
             }
-            assert (used - of_others) & everywhere <= names[path], (path, function.name)
+            assert (used - of_others) & everywhere <= kept[path], (path, function.name)
             if of_others:
                 several += 1
                 assert of_others <= told, (path, function.name)
                 assert function not in tree.body
                 assert "files" in used
+        for other in (other for other in trees if other.stem in told and told):
+            assert imported(trees[other]) & files <= told, (path, other)
     assert several == 2

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpt2xl.xlsx.compiled import Whole, compiled
+from gpt2xl.xlsx.compiled import Whole, inner
 from gpt2xl.xlsx.numbers import Array
 
 END = 256  # the symbol that ends a block
@@ -41,7 +41,7 @@ DISTANCE_SYMBOLS = np.repeat(np.arange(DISTANCES), 1 << DISTANCE_EXTRA)
 DISTANCE_SYMBOLS = np.concatenate(([0], DISTANCE_SYMBOLS))
 
 
-@compiled
+@inner
 def code_lengths(counts: Array, limit: Whole) -> Array:
     """The lengths of Huffman's codes for so many of each symbol, `limit` at most; 0 where there are none.
 
@@ -86,7 +86,7 @@ def code_lengths(counts: Array, limit: Whole) -> Array:
                 weights[symbol] = weights[symbol] // 2 + 1
 
 
-@compiled
+@inner
 def codes(lengths: Array) -> Array:
     """The canonical codes of these lengths (3.2.2)."""
     result = np.zeros(len(lengths), np.int64)
@@ -101,7 +101,7 @@ def codes(lengths: Array) -> Array:
     return result
 
 
-@compiled
+@inner
 def _header(literals: Array, distances: Array) -> Array:
     """The start of a block with codes of its own, up to its data, from the lengths of its codes (3.2.7)."""
     lengths = np.concatenate((literals, distances))
@@ -144,7 +144,7 @@ def _header(literals: Array, distances: Array) -> Array:
     return parts
 
 
-@compiled
+@inner
 def block_codes(literals: Array, distances: Array) -> tuple[Array, Array, Array, Array, Array]:
     """From how often symbols will occur, about: the block's header, [n, 2] values and bits; the codes of literals and
     lengths, and how many bits these have; the same of distances."""

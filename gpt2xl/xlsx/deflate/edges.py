@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpt2xl.xlsx.compiled import Whole, compiled
+from gpt2xl.xlsx.compiled import Whole, inner
 from gpt2xl.xlsx.deflate.codes import DISTANCE_SYMBOLS, FARTHEST, LENGTHS, LONGEST
 from gpt2xl.xlsx.numbers import Array
 
@@ -16,7 +16,7 @@ _WORTH_IT = 4  # bytes of a match
 TOKEN_LENGTH = 16  # bits of a token below its length, which are its distance; a literal has no length
 
 
-@compiled
+@inner
 def edge_tokens(words: Array, begin: Whole, end: Whole, begin_before: Whole, end_before: Whole, tokens: Array) -> Whole:
     """The matches and literals of the edge from `begin` to `end` into `tokens` (int64); returns how many.
 
@@ -49,7 +49,7 @@ def edge_tokens(words: Array, begin: Whole, end: Whole, begin_before: Whole, end
     return count
 
 
-@compiled
+@inner
 def count_tokens(tokens: Array, times: Whole, literals: Array, distances: Array) -> None:
     """Add how often the symbols of literals and lengths and those of distances occur, so many times each."""
     for token in tokens:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpt2xl.xlsx.compiled import Whole, compiled
+from gpt2xl.xlsx.compiled import Whole, inner
 from gpt2xl.xlsx.deflate.codes import (
     DISTANCE_BASE,
     DISTANCE_EXTRA,
@@ -44,7 +44,7 @@ _FROM = np.uint64((1 << 64) - 2)  # shifted by n - 1 bits, all from the n-th on:
 _BLANK = 15  # the four bits of no character
 
 
-@compiled
+@inner
 def begin_cells(near: Whole, count: Whole) -> tuple[Array, Array, Array, Array, Array]:
     """Arrays (int64) for `count` cells behind `near` that there are not: where numbers start, their sizes and heads,
     where those are that may be copied, and how many characters of each a match may cover."""
@@ -53,7 +53,7 @@ def begin_cells(near: Whole, count: Whole) -> tuple[Array, Array, Array, Array, 
     return starts, sizes, heads, np.full(cells, _NOWHERE), np.zeros(cells, np.int64)
 
 
-@compiled
+@inner
 def see_row(
     words: Array, begin: Whole, starts: Array, sizes: Array, heads: Array, places: Array, limits: Array
 ) -> None:
@@ -69,14 +69,14 @@ def see_row(
         heads[cell] = heads[cell] & _HEAD | last << _LAST
 
 
-@compiled
+@inner
 def keep_last(near: Whole, starts: Array, sizes: Array, heads: Array, places: Array, limits: Array) -> None:
     """A row's last cells become those before the next one's."""
     for array in (starts, sizes, heads, places, limits):
         array[:near] = array[-near:].copy()
 
 
-@compiled
+@inner
 def choose(
     near: Whole,
     starts: Array,
@@ -108,7 +108,7 @@ def choose(
         matches[cell] = matches[cell] & (1 << _PRICE) - 1 if matches[cell] < _NEVER << _PRICE - 1 else 0
 
 
-@compiled
+@inner
 def _guess(farthest: Whole, separator: Whole) -> tuple[Array, Array]:
     """The prices of distances up to `farthest` and of kinds, before any are counted."""
     by_distance, by_kind = np.empty(farthest + 2, np.int64), np.empty(KINDS, np.int64)
@@ -121,7 +121,7 @@ def _guess(farthest: Whole, separator: Whole) -> tuple[Array, Array]:
     return by_distance, by_kind
 
 
-@compiled
+@inner
 def _prices(literals: Array, distances: Array, separator: Whole, by_distance: Array, by_kind: Array) -> None:
     """Set the prices, in 1/16 bit, of distances and of kinds, less the characters that these cover, after so many
     symbols."""
@@ -141,7 +141,7 @@ def _prices(literals: Array, distances: Array, separator: Whole, by_distance: Ar
         by_distance[distance] = np.int64(np.rint(16 * bits))
 
 
-@compiled
+@inner
 def _count(
     words: Array,
     near: Whole,
@@ -169,7 +169,7 @@ def _count(
             literals[character] += times
 
 
-@compiled
+@inner
 def survey(
     words: Array,
     width: Whole,
@@ -199,7 +199,7 @@ def survey(
     return by_distance, by_kind, literals, distances
 
 
-@compiled
+@inner
 def allow_all(separator: Array, markup: Array, literals: Array, distances: Array) -> None:
     """Count each symbol that may be needed once at least: all characters of numbers and of `markup`."""
     literals[END:] = np.maximum(literals[END:], 1)
@@ -209,7 +209,7 @@ def allow_all(separator: Array, markup: Array, literals: Array, distances: Array
             literals[character] = max(literals[character], 1)
 
 
-@compiled
+@inner
 def _put(out: Array, held: Whole, bits: Whole, at: Whole, code: Whole, length: Whole) -> tuple[Whole, Whole, Whole]:
     """Put up to 32 bits behind those that are held, fewer than 32; whole words of 32 bits go to `out`."""
     held |= code << bits
@@ -219,7 +219,7 @@ def _put(out: Array, held: Whole, bits: Whole, at: Whole, code: Whole, length: W
     return held >> (whole << 5), bits & 31, at + whole
 
 
-@compiled
+@inner
 def _put_two(
     out: Array, held: Whole, bits: Whole, at: Whole, code: Whole, length: Whole, other: Whole, other_length: Whole
 ) -> tuple[Whole, Whole, Whole]:
@@ -229,7 +229,7 @@ def _put_two(
     return _put(out, held, bits, at, other, other_length)
 
 
-@compiled
+@inner
 def codes_of_matches(
     by_distance: Array,
     separator: Whole,
@@ -261,7 +261,7 @@ def codes_of_matches(
     return kinds, kind_bits, backs, back_bits, pairs, pair_bits
 
 
-@compiled
+@inner
 def put_parts(out: Array, held: Whole, bits: Whole, at: Whole, parts: Array) -> tuple[Whole, Whole, Whole]:
     """Put values ([n, 2], with their numbers of bits) behind what is held; returns what is held, its bits, and where
     in `out` (uint32) it belongs."""
@@ -270,7 +270,7 @@ def put_parts(out: Array, held: Whole, bits: Whole, at: Whole, parts: Array) -> 
     return held, bits, at
 
 
-@compiled
+@inner
 def put_tokens(
     out: Array,
     held: Whole,
@@ -297,7 +297,7 @@ def put_tokens(
     return held, bits, at
 
 
-@compiled
+@inner
 def put_row(
     out: Array,
     held: Whole,
@@ -349,7 +349,7 @@ def put_row(
     return held, bits, at
 
 
-@compiled
+@inner
 def put_end(out: Array, held: Whole, bits: Whole, at: Whole, literals: Array, literal_bits: Array) -> Whole:
     """The block's end, and what says that an empty stored one follows; returns how many bytes there are in all."""
     held, bits, at = _put(out, held, bits, at, literals[END], literal_bits[END])

@@ -149,8 +149,7 @@ def _of_all(files: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         files  # noqa: B018
         starts, sizes, heads, places, limits = matches.begin_cells(near, len(ends) * width)
         between = text.eights(separator)
-        digits, exponents, left = np.empty(width, np.int32), np.empty(width, np.int8), np.empty(width, np.bool_)
-        seconds = np.empty(width, np.int64)
+        room = text.room_for(width)
         tokens, count = np.empty(len(opens) + len(close) * len(ends), np.int64), 0
         at, place, begin, begin_before, end_before, opening = 0, 0, 0, 0, 0, 0
         words[0] = 0
@@ -160,16 +159,11 @@ def _of_all(files: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
             begin_before, end_before, opening = begin, at, ends[row]
             here = slice(row * width, near + (row + 1) * width)
             of_row = starts[here], sizes[here], heads[here]
-            if len(decimals):
-                at, place = text.write_decimals(decimals, place + 2, between, len(separator), words, at, near, *of_row)
-            else:
-                bits = numbers[row].view(np.uint32)
-                if not shortest.shortest(numbers[row], bits, digits, exponents, left):
-                    at = 0
-                    break
-                at = text.write_numbers(
-                    bits, digits, exponents, between, len(separator), words, at, near, *of_row, seconds
-                )
+            at, place = text.write_row(
+                *(numbers, decimals, row, place, between, len(separator), words, at, near, *of_row, room)
+            )
+            if not at:
+                break
             matches.see_row(words, near, *of_row, places[here], limits[here])
             begin = at
             at = text.spell(words, at, close)
@@ -212,8 +206,7 @@ def _of_all(files: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         of_codes = literals, literal_bits, distances, distance_bits
         of_matches = matches.codes_of_matches(by_distance, len(separator), *of_codes)
         between = text.eights(separator)
-        digits, exponents, left = np.empty(width, np.int32), np.empty(width, np.int8), np.empty(width, np.bool_)
-        seconds = np.empty(width, np.int64)
+        room = text.room_for(width)
         tokens = np.empty(len(opens) + len(close), np.int64)
         at, place, begin, begin_before, end_before, opening = 0, 0, 0, 0, 0, 0
         words[0] = 0
@@ -226,15 +219,11 @@ def _of_all(files: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
             if row == len(ends):
                 break
             begin_before, end_before, opening = begin, at, ends[row]
-            if len(decimals):
-                at, place = text.write_decimals(decimals, place + 2, between, len(separator), words, at, near, *of_row)
-            else:
-                bits = numbers[row].view(np.uint32)
-                if not shortest.shortest(numbers[row], bits, digits, exponents, left):
-                    return 0, 0
-                at = text.write_numbers(
-                    bits, digits, exponents, between, len(separator), words, at, near, *of_row, seconds
-                )
+            at, place = text.write_row(
+                *(numbers, decimals, row, place, between, len(separator), words, at, near, *of_row, room)
+            )
+            if not at:
+                return 0, 0
             matches.see_row(words, near, *cells)
             starts, sizes, heads, places, limits = cells
             matches.choose(near, starts, heads, places, limits, by_distance, by_kind, chosen)

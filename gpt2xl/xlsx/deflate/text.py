@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpt2xl.xlsx.compiled import Whole, compiled
+from gpt2xl.xlsx import shortest
+from gpt2xl.xlsx.compiled import Whole, inner
 from gpt2xl.xlsx.numbers import Array
 
 LONGEST_NUMBER = 24  # characters, such as -2.2250738585072014e-308
@@ -25,7 +26,7 @@ _MINUS, _POINT, _DIGIT, _EXPONENT = (np.uint64(ord(character)) for character in 
 _COMMA, _BRACKET = ord(","), ord("]")
 
 
-@compiled
+@inner
 def _append(words: Array, at: Whole, characters: Whole, count: Whole) -> Whole:
     """Put up to eight characters, after which there are zeros, at `at`, which is the end; returns the new one."""
     shift, place = np.uint64(at & 7) << _THREE, at >> 3
@@ -34,14 +35,14 @@ def _append(words: Array, at: Whole, characters: Whole, count: Whole) -> Whole:
     return at + count
 
 
-@compiled
+@inner
 def _first(characters: Whole, count: Whole) -> Whole:
     """The first 1 to 8 of eight characters."""
     shift = _WORD - np.uint64(8 * count)
     return (characters << shift) >> shift
 
 
-@compiled
+@inner
 def _eight_digits(number: Whole) -> Whole:
     """A number below 10^8 as digits: by halves, quarters and eighths of a word at once."""
     half = number * 3518437209 >> 45  # divided by 10,000
@@ -52,14 +53,30 @@ def _eight_digits(number: Whole) -> Whole:
     return np.uint64(eighth | (quarters - eighth * 10) << 8) | _ZEROS
 
 
-@compiled
+@inner
 def _head(words: Array, start: Whole) -> Whole:
     """The eight characters from `start`."""
     shift, place = np.uint64(start & 7) << _THREE, start >> 3
     return np.int64(words[place] >> shift | (words[place + 1] << _ONE) << (_REST - shift))
 
 
-@compiled
+@inner
+def _figures(size: Whole) -> tuple[Whole, Whole, Whole, Whole, Whole]:
+    """How many digits a whole number below 10^9 has, 1 at least; as characters: the first of them, the eight after it,
+    the first eight, 0 after their end, and the ninth, 0 where there is none."""
+    count = np.int64(1)
+    for power in (10, 100, 1000, 10**4, 10**5, 10**6, 10**7, 10**8):
+        count += np.int64(size >= power)
+    nine = size * _TENS[9 - count]
+    leading = nine * 1441151881 >> 57  # divided by 10^8
+    rest = _eight_digits(nine - leading * 100_000_000)
+    leading_digit = np.uint64(leading) + _DIGIT
+    ninth = np.int64(count == 9)
+    eight = _first(leading_digit | rest << _EIGHT, count - ninth)
+    return count, leading_digit, rest, eight, (rest >> np.uint64(56)) * np.uint64(ninth)
+
+
+@inner
 def _begin_numbers(bits: Array, digits: Array, exponents: Array, firsts: Array, seconds: Array, sizes: Array) -> None:
     """The characters of numbers such as nearly all parameters, 0.0123 and the like: the first eight, 0 after their end,
     and up to eight more (int64), and how many there are; that is 0 for all others.
@@ -68,39 +85,22 @@ def _begin_numbers(bits: Array, digits: Array, exponents: Array, firsts: Array, 
     """
     for number in range(len(digits)):
         negative, size = np.int64(bits[number]) >> 31, abs(np.int64(digits[number]))
-        count = np.int64(1)
-        for power in (10, 100, 1000, 10**4, 10**5, 10**6, 10**7, 10**8):
-            count += np.int64(size >= power)
+        count, _, _, eight, last = _figures(size)
         point = count + np.int64(exponents[number])
         usual = np.int64(point <= 0) & np.int64(point >= -_MOST_ZEROS) & np.int64(size > 0)
         point *= usual
-        nine = size * _TENS[9 - count]
-        leading = nine * 1441151881 >> 57  # divided by 10^8
-        rest = _eight_digits(nine - leading * 100_000_000)
-        ninth = np.int64(count == 9)
-        unused = np.uint64(64 - 8 * (count - ninth))
-        eight = ((np.uint64(leading) + _DIGIT | rest << _EIGHT) << unused) >> unused
         before = 2 - point + negative
         shift = np.uint64(8 * before)
-        last = (rest >> np.uint64(56)) * np.uint64(ninth)
         firsts[number] = np.int64(_PREFIXES[negative, -point] | eight << shift)
         seconds[number] = np.int64(eight >> (_WORD - shift) | last << shift)
         sizes[number] = (before + count) * usual
 
 
-@compiled
+@inner
 def _write_number(words: Array, at: Whole, negative: Whole, digits: Whole, exponent: Whole) -> Whole:
     """Any other number at `at`; returns its end."""
-    count = np.int64(1)
-    for power in (10, 100, 1000, 10**4, 10**5, 10**6, 10**7, 10**8):
-        count += np.int64(digits >= power)
-    nine = digits * _TENS[9 - count]
-    leading = nine * 1441151881 >> 57  # divided by 10^8
-    rest = _eight_digits(nine - leading * 100_000_000)
-    leading_digit = np.uint64(leading) + _DIGIT
+    count, leading_digit, rest, eight, last = _figures(digits)
     ninth = np.int64(count == 9)
-    eight = _first(leading_digit | rest << _EIGHT, count - ninth)
-    last = (rest >> np.uint64(56)) * np.uint64(ninth)
     point = count + exponent
     if negative:
         at = _append(words, at, _MINUS, 1)
@@ -134,7 +134,7 @@ def _write_number(words: Array, at: Whole, negative: Whole, digits: Whole, expon
     return at
 
 
-@compiled
+@inner
 def spell(words: Array, at: Whole, text: Array) -> Whole:
     """Put `text` (uint8) at `at`, which is the end; returns the new one."""
     for character in text:
@@ -142,7 +142,7 @@ def spell(words: Array, at: Whole, text: Array) -> Whole:
     return at
 
 
-@compiled
+@inner
 def eights(text: Array) -> Array:
     """`text` (uint8), eight characters a uint64."""
     words = np.zeros((len(text) + 7) // 8, np.uint64)
@@ -151,7 +151,7 @@ def eights(text: Array) -> Array:
     return words
 
 
-@compiled
+@inner
 def _append_all(words: Array, at: Whole, between: Array, count: Whole) -> Whole:
     """Put `count` characters, as `eights` gives them, at `at`; returns the new end."""
     for eight in range(len(between)):
@@ -159,8 +159,8 @@ def _append_all(words: Array, at: Whole, between: Array, count: Whole) -> Whole:
     return at + count
 
 
-@compiled
-def write_numbers(
+@inner
+def _write_numbers(
     bits: Array,
     digits: Array,
     exponents: Array,
@@ -198,8 +198,8 @@ def write_numbers(
     return at
 
 
-@compiled
-def write_decimals(
+@inner
+def _write_decimals(
     decimals: Array,
     place: Whole,
     between: Array,
@@ -223,3 +223,40 @@ def write_decimals(
         sizes[cell] = at - starts[cell]
         heads[cell] = _head(words, starts[cell])
     return at, place
+
+
+@inner
+def write_row(
+    numbers: Array,
+    decimals: Array,
+    row: Whole,
+    place: Whole,
+    between: Array,
+    separator: Whole,
+    words: Array,
+    at: Whole,
+    first: Whole,
+    starts: Array,
+    sizes: Array,
+    heads: Array,
+    room: tuple[Array, Array, Array, Array],
+) -> tuple[Whole, Whole]:
+    """A row of numbers at `at`, of `numbers` (float32) or, where there are any, of `decimals`; `room` is what
+    `room_for` gives. Returns its end, 0 where there are NaN and infinities, and where its decimals end.
+    """
+    if len(decimals):
+        # Behind the row before there is a comma, and before all an opening bracket; then another one.
+        return _write_decimals(decimals, place + 2, between, separator, words, at, first, starts, sizes, heads)
+    digits, exponents, left, seconds = room
+    bits = numbers[row].view(np.uint32)
+    if not shortest.shortest(numbers[row], bits, digits, exponents, left):
+        return 0, place
+    at = _write_numbers(bits, digits, exponents, between, separator, words, at, first, starts, sizes, heads, seconds)
+    return at, place
+
+
+@inner
+def room_for(width: Whole) -> tuple[Array, Array, Array, Array]:
+    """Arrays for what is found out of a row of numbers before it is written."""
+    digits, exponents, left = np.empty(width, np.int32), np.empty(width, np.int8), np.empty(width, np.bool_)
+    return digits, exponents, left, np.empty(width, np.int64)
