@@ -52,6 +52,7 @@ ALLOWED = {
         "verify",
         "workbook",
     },
+    "__main__": {"commands"},
     "": {"convert", "errors", "formula", "verify", "workbook"},
 }
 

@@ -64,8 +64,9 @@ def of_bytes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # The program as a whole
 
 
-def test_started_as_a_program_without_installing_it() -> None:
-    done = subprocess.run([sys.executable, "cli.py", "--version"], cwd=ROOT, capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("program", [["cli.py"], ["-m", "gpt2xl"]])
+def test_started_as_a_program_without_installing_it(program: list[str]) -> None:
+    done = subprocess.run([sys.executable, *program, "--version"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split()[-1] == gpt2xl.__version__
     assert done.stderr == ""
 

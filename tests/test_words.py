@@ -89,5 +89,9 @@ def test_temperature(wb: gpt2xl.Workbook) -> None:
         best = np.sort(scaled / scaled.sum())[::-1][:10]
         np.testing.assert_allclose(wb["temperature.probs"][:, column], best, rtol=1e-9)
     np.testing.assert_allclose(wb["temperature.probs"][:, 1], np.ravel(wb["top.prob"]), rtol=1e-12)
+
+
+def test_at_temperature_0_the_most_probable_token_is_sure_as_where_it_is_sampled(wb: gpt2xl.Workbook) -> None:
     wb["temperature.tried"] = [[0, -1, 1]]
-    assert wb["temperature.probs"][0, :2].tolist() == [NOTHING, NOTHING]
+    assert wb["temperature.probs"][:, 0].tolist() == [1] + 9 * [0]
+    assert wb["temperature.probs"][:, 1].tolist() == 10 * [NOTHING]

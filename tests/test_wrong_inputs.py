@@ -347,6 +347,8 @@ def test_a_workbook_of_someone_else(command: str, tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (["--get", "no.such.name"], "no cell, range or defined name `no.such.name`"),
+        (["--get", "nxt_token"], "defined name `nxt_token`; did you mean `next_token`"),
+        (["--get", "zzzzzzzzzz"], "defined name `zzzzzzzzzz`; give one of its "),
         (["--get", "Nowhere!A1"], "no sheet named Nowhere"),
         (["--get", "Start!A0"], "`Start!A0`"),
         (["--get", "Start!XFE1"], "`Start!XFE1`"),

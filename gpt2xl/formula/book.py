@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,11 +125,20 @@ class Book:
                 break
             tree = self.name_tree(node.name, node.sheet or sheet)
             if tree is None:
-                raise NameNotFound(f"the workbook has no cell, range or defined name `{ref}`")
+                raise self._unknown(ref)
             node = tree
         if not isinstance(node, Reference):
             raise NameNotFound(f"`{ref}` is no plain cell or range")
         return self.sheet(node.sheet or sheet).name, node.rect
+
+    def _unknown(self, ref: str) -> NameNotFound:
+        names = {name.lower(): name for name, _, _ in self._names}
+        if close := [names[name] for name in get_close_matches(ref.lower(), names)]:
+            way_out = f"did you mean {' or '.join(f'`{name}`' for name in close)}?"
+        else:
+            first = next(iter(self.sheets()), "Sheet1")
+            way_out = f"give one of its {len(names):,} names, or cells of a sheet, such as `{first}!A1:B2`"
+        return NameNotFound(f"the workbook has no cell, range or defined name `{ref}`; {way_out}")
 
     # Formulas.
 

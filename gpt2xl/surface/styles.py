@@ -83,7 +83,7 @@ class Styles:
             "word": self._input(11),
             "small word": self._input(10),
             "setting": self._input(12, "General"),
-            "small number": self._input(10, "0.0"),
+            "small number": self._input(10, "General"),
             "switch": self._input(11, "General"),
             "remark": self._font(10, color=GREY),
             "number": self._font(16, bold=True, color="A34700", number_format="0.000", alignment=_LEFT),
