@@ -56,7 +56,9 @@ class Painter:
             yield text(top + rows.column_text, left, item.role, styles.source)
         else:
             shape = f"{item.rect.height} × {item.rect.width}"
-            yield text(top + rows.name, left, f"{item.name} · {shape} · {item.role}", styles.name)
+            # Names of other runs are longer, and the heading's colour says the role too.
+            role = "" if self.sheet.group == "runs" else f" · {item.role}"
+            yield text(top + rows.name, left, f"{item.name} · {shape}{role}", styles.name)
         yield from self._links(item, rows)
         yield text(top + rows.note, left, item.note, styles.wrapped)
         if last > left:

@@ -10,14 +10,15 @@ from gpt2xl.plan.layout import HEADINGS
 from gpt2xl.plan.plan import Sheet
 from gpt2xl.surface.colours import TABS
 
-_NOTE_HEIGHTS = {"blocks": 26.0, "columns": 80.0}
+_NOTE_HEIGHTS = {"blocks": 38.0, "columns": 80.0}
 _TITLE_HEIGHT = 30.0  # two lines in a narrow column
 _WIDTHS = {"form": 11.0, "columns": 14.0, "blocks": 9.5}
 
 
 def arrange(worksheet: Worksheet, sheet: Sheet) -> None:
     """A sheet of the plan as its layout asks."""
-    worksheet.sheet_format.defaultColWidth = _WIDTHS[sheet.layout]
+    widest = max((len(item.name) for item in sheet.items), default=0) if sheet.layout == "columns" else 0
+    worksheet.sheet_format.defaultColWidth = max(_WIDTHS[sheet.layout], float(widest))
     worksheet.sheet_format.baseColWidth = 10
     if sheet.layout == "form":
         for column, width in sheet.widths.items():
