@@ -1,6 +1,6 @@
 """Make docs/pictures: every kind of sheet of the embedded model's workbook, as LibreOffice draws it.
 
-    python scripts/pictures.py      # needs soffice, pdftoppm and Pillow
+    python scripts/pictures.py      # needs soffice, pdftoppm, Pillow, and Carlito, which is as wide as Calibri
 
 Each picture is a print area of the workbook itself, charts and all: the other sheets are hidden, the page is turned
 into a PDF and that into a picture, cut to its content.
