@@ -1,4 +1,4 @@
-"""Which of the cells just before it a cell is copied from, and the bits of what is chosen.
+"""Which of the cells just before it a cell is copied from.
 
 A match is an integer: its distance, 0 where there is none, above four bits for its kind. The kind is twice the
 characters of the number that the match covers, 0 to 6, plus one if it begins with the last character of the number
@@ -11,7 +11,6 @@ import numpy as np
 
 from gpt2xl.xlsx.compiled import Whole, inner
 from gpt2xl.xlsx.deflate.codes import (
-    DISTANCE_BASE,
     DISTANCE_EXTRA,
     DISTANCE_SYMBOLS,
     DISTANCES,
@@ -20,15 +19,14 @@ from gpt2xl.xlsx.deflate.codes import (
     LITERAL_EXTRA,
     LITERALS,
 )
-from gpt2xl.xlsx.deflate.edges import TOKEN_LENGTH
 from gpt2xl.xlsx.numbers import Array
 
 HEAD = 6  # first characters of a number that are compared with others'
 KINDS = 2 * (HEAD + 1)
 CHARACTERS = b"0123456789e+-."  # of numbers
 
-_KIND = 4  # bits of a match below the distance
-_COVERED = np.array([kind // 2 + kind % 2 for kind in range(KINDS)])  # characters of numbers
+KIND_BITS = 4  # bits of a match below the distance
+COVERED = np.array([kind // 2 + kind % 2 for kind in range(KINDS)])  # characters of numbers
 _PRICE = 24  # bits below the price, in 1/16 bit, that are the match
 _NEVER = 1 << 20  # the price of what is too far away
 _NOWHERE = -(1 << 30)
@@ -37,11 +35,7 @@ _LAST = 56  # bits of a head below the last character of the number before
 _MANTISSA, _BIAS = 52, 1023  # of a double
 _GUESS = 64, 56  # the price of a symbol and of a character, before any are counted
 
-_LETTER = np.frombuffer(CHARACTERS, np.uint8)
-_NIBBLES, _ONES = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
-_ONE, _THREE, _SIX, _REST = (np.uint64(number) for number in (1, 3, 6, 63))
-_FROM = np.uint64((1 << 64) - 2)  # shifted by n - 1 bits, all from the n-th on: none from the 64th
-_BLANK = 15  # the four bits of no character
+LETTERS = np.frombuffer(CHARACTERS, np.uint8)
 
 
 @inner
@@ -103,7 +97,7 @@ def choose(
             same = (np.float64(bits & -bits).view(np.int64) >> _MANTISSA) - _BIAS >> 3
             kind = same << 1 | np.int64(differ >> _LAST == 0)
             price = by_distance[distance] + by_kind[kind]
-            matches[cell] = min(matches[cell], price << _PRICE | distance << _KIND | kind)
+            matches[cell] = min(matches[cell], price << _PRICE | distance << KIND_BITS | kind)
     for cell in range(len(matches)):
         matches[cell] = matches[cell] & (1 << _PRICE) - 1 if matches[cell] < _NEVER << _PRICE - 1 else 0
 
@@ -116,8 +110,8 @@ def _guess(farthest: Whole, separator: Whole) -> tuple[Array, Array]:
         by_distance[distance] = _GUESS[0] + 16 * DISTANCE_EXTRA[DISTANCE_SYMBOLS[distance]]
     by_distance[farthest + 1] = _NEVER
     for kind in range(KINDS):
-        length = LENGTHS[separator + _COVERED[kind], 0]
-        by_kind[kind] = _GUESS[0] - _GUESS[1] * _COVERED[kind] + 16 * LITERAL_EXTRA[length]
+        length = LENGTHS[separator + COVERED[kind], 0]
+        by_kind[kind] = _GUESS[0] - _GUESS[1] * COVERED[kind] + 16 * LITERAL_EXTRA[length]
     return by_distance, by_kind
 
 
@@ -132,9 +126,9 @@ def _prices(literals: Array, distances: Array, separator: Whole, by_distance: Ar
             character += count * np.log2(all_literals / count)
     character /= max(literals[:END].sum(), 1)
     for kind in range(KINDS):
-        symbol = LENGTHS[separator + _COVERED[kind], 0]
+        symbol = LENGTHS[separator + COVERED[kind], 0]
         bits = np.log2(all_literals / max(literals[symbol], 1)) + LITERAL_EXTRA[symbol]
-        by_kind[kind] = np.int64(np.rint(16 * (bits - character * _COVERED[kind])))
+        by_kind[kind] = np.int64(np.rint(16 * (bits - character * COVERED[kind])))
     for distance in range(1, len(by_distance) - 1):
         symbol = DISTANCE_SYMBOLS[distance]
         bits = np.log2(all_distances / max(distances[symbol], 1)) + DISTANCE_EXTRA[symbol]
@@ -158,12 +152,12 @@ def _count(
     for cell in range(near, len(starts)):
         match = matches[cell]
         if match:
-            literals[LENGTHS[separator + _COVERED[match & (1 << _KIND) - 1], 0]] += times
-            distances[DISTANCE_SYMBOLS[match >> _KIND]] += times
+            literals[LENGTHS[separator + COVERED[match & (1 << KIND_BITS) - 1], 0]] += times
+            distances[DISTANCE_SYMBOLS[match >> KIND_BITS]] += times
         elif cell > near:
             for character in characters[starts[cell] - separator : starts[cell]]:
                 literals[character] += times
-        begin = starts[cell] + ((match & (1 << _KIND) - 1) >> 1)
+        begin = starts[cell] + ((match & (1 << KIND_BITS) - 1) >> 1)
         left_out = matches[cell + 1] & 1 if cell + 1 < len(starts) else 0
         for character in characters[begin : starts[cell] + sizes[cell] - left_out]:
             literals[character] += times
@@ -204,155 +198,6 @@ def allow_all(separator: Array, markup: Array, literals: Array, distances: Array
     """Count each symbol that may be needed once at least: all characters of numbers and of `markup`."""
     literals[END:] = np.maximum(literals[END:], 1)
     distances[:] = np.maximum(distances, 1)
-    for characters in (_LETTER, separator, markup):
+    for characters in (LETTERS, separator, markup):
         for character in characters:
             literals[character] = max(literals[character], 1)
-
-
-@inner
-def _put(out: Array, held: Whole, bits: Whole, at: Whole, code: Whole, length: Whole) -> tuple[Whole, Whole, Whole]:
-    """Put up to 32 bits behind those that are held, fewer than 32; whole words of 32 bits go to `out`."""
-    held |= code << bits
-    bits += length
-    out[at] = held & 0xFFFFFFFF
-    whole = bits >> 5
-    return held >> (whole << 5), bits & 31, at + whole
-
-
-@inner
-def _put_two(
-    out: Array, held: Whole, bits: Whole, at: Whole, code: Whole, length: Whole, other: Whole, other_length: Whole
-) -> tuple[Whole, Whole, Whole]:
-    if length + other_length <= 32:
-        return _put(out, held, bits, at, code | other << length, length + other_length)
-    held, bits, at = _put(out, held, bits, at, code, length)
-    return _put(out, held, bits, at, other, other_length)
-
-
-@inner
-def codes_of_matches(
-    by_distance: Array,
-    separator: Whole,
-    literals: Array,
-    literal_bits: Array,
-    distances: Array,
-    distance_bits: Array,
-) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """The codes of whole kinds, distances and pairs of characters, and how many bits these have."""
-    kinds, kind_bits = np.zeros(KINDS, np.int64), np.zeros(KINDS, np.int64)
-    for kind in range(KINDS):
-        symbol, rest = LENGTHS[separator + _COVERED[kind]]
-        kinds[kind] = literals[symbol] | rest << literal_bits[symbol]
-        kind_bits[kind] = literal_bits[symbol] + LITERAL_EXTRA[symbol]
-    backs, back_bits = np.zeros(len(by_distance), np.int64), np.zeros(len(by_distance), np.int64)
-    for distance in range(1, len(by_distance) - 1):
-        symbol = DISTANCE_SYMBOLS[distance]
-        backs[distance] = distances[symbol] | (distance - DISTANCE_BASE[symbol]) << distance_bits[symbol]
-        back_bits[distance] = distance_bits[symbol] + DISTANCE_EXTRA[symbol]
-    # Two characters at once, by the four bits that tell those of numbers apart; one that is left out has no bits.
-    ones, one_bits = np.zeros(_BLANK + 1, np.int64), np.zeros(_BLANK + 1, np.int64)
-    for character in _LETTER:
-        four = 10 if character == _LETTER[10] else character & 15
-        ones[four], one_bits[four] = literals[character], literal_bits[character]
-    pairs, pair_bits = np.zeros(256, np.int64), np.zeros(256, np.int64)
-    for pair in range(256):
-        pairs[pair] = ones[pair & 15] | ones[pair >> 4] << one_bits[pair & 15]
-        pair_bits[pair] = one_bits[pair & 15] + one_bits[pair >> 4]
-    return kinds, kind_bits, backs, back_bits, pairs, pair_bits
-
-
-@inner
-def put_parts(out: Array, held: Whole, bits: Whole, at: Whole, parts: Array) -> tuple[Whole, Whole, Whole]:
-    """Put values ([n, 2], with their numbers of bits) behind what is held; returns what is held, its bits, and where
-    in `out` (uint32) it belongs."""
-    for part in range(len(parts)):
-        held, bits, at = _put(out, held, bits, at, parts[part, 0], parts[part, 1])
-    return held, bits, at
-
-
-@inner
-def put_tokens(
-    out: Array,
-    held: Whole,
-    bits: Whole,
-    at: Whole,
-    tokens: Array,
-    literals: Array,
-    literal_bits: Array,
-    distances: Array,
-    distance_bits: Array,
-) -> tuple[Whole, Whole, Whole]:
-    """The same of an edge's tokens."""
-    for token in tokens:
-        length, distance = token >> TOKEN_LENGTH, token & (1 << TOKEN_LENGTH) - 1
-        if length:
-            symbol, rest = LENGTHS[length]
-            code = literals[symbol] | rest << literal_bits[symbol]
-            held, bits, at = _put(out, held, bits, at, code, literal_bits[symbol] + LITERAL_EXTRA[symbol])
-            symbol = DISTANCE_SYMBOLS[distance]
-            code = distances[symbol] | (distance - DISTANCE_BASE[symbol]) << distance_bits[symbol]
-            held, bits, at = _put(out, held, bits, at, code, distance_bits[symbol] + DISTANCE_EXTRA[symbol])
-        else:
-            held, bits, at = _put(out, held, bits, at, literals[distance], literal_bits[distance])
-    return held, bits, at
-
-
-@inner
-def put_row(
-    out: Array,
-    held: Whole,
-    bits: Whole,
-    at: Whole,
-    words: Array,
-    near: Whole,
-    starts: Array,
-    sizes: Array,
-    matches: Array,
-    separator: Array,
-    literals: Array,
-    literal_bits: Array,
-    kinds: Array,
-    kind_bits: Array,
-    backs: Array,
-    back_bits: Array,
-    pairs: Array,
-    pair_bits: Array,
-) -> tuple[Whole, Whole, Whole]:
-    """The same of the numbers of a row, the cells from `near` on."""
-    for cell in range(near, len(starts)):
-        match = matches[cell]
-        kind, distance = match & (1 << _KIND) - 1, match >> _KIND
-        if match:
-            held, bits, at = _put_two(
-                out, held, bits, at, kinds[kind], kind_bits[kind], backs[distance], back_bits[distance]
-            )
-        elif cell > near:
-            for character in separator:
-                held, bits, at = _put(out, held, bits, at, literals[character], literal_bits[character])
-        left_out = matches[cell + 1] & 1 if cell + 1 < len(starts) else 0
-        left: Whole = sizes[cell] - (kind >> 1) - left_out
-        begin = starts[cell] + (kind >> 1)
-        while left > 0:
-            shift = np.uint64(begin & 7) << _THREE
-            eight = words[begin >> 3] >> shift | (words[(begin >> 3) + 1] << _ONE) << (_REST - shift)
-            # The low four bits of each, of e five more; from the end on all four.
-            end = _FROM << np.uint64(8 * min(left, 8) - 1)
-            fours = np.int64(eight & _NIBBLES & ~end) + 5 * np.int64(eight >> _SIX & _ONES & ~end)
-            fours |= np.int64(end & _NIBBLES)
-            twos = fours | fours >> 4
-            one, other = twos & 255, twos >> 16 & 255
-            held, bits, at = _put_two(out, held, bits, at, pairs[one], pair_bits[one], pairs[other], pair_bits[other])
-            one, other = twos >> 32 & 255, twos >> 48 & 255
-            held, bits, at = _put_two(out, held, bits, at, pairs[one], pair_bits[one], pairs[other], pair_bits[other])
-            begin += 8
-            left -= 8
-    return held, bits, at
-
-
-@inner
-def put_end(out: Array, held: Whole, bits: Whole, at: Whole, literals: Array, literal_bits: Array) -> Whole:
-    """The block's end, and what says that an empty stored one follows; returns how many bytes there are in all."""
-    held, bits, at = _put(out, held, bits, at, literals[END], literal_bits[END])
-    held, bits, at = _put(out, held, bits, at, 0, 3)
-    out[at] = held
-    return 4 * at + (bits + 7 >> 3)

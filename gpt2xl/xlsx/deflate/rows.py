@@ -19,7 +19,7 @@ import orjson
 
 from gpt2xl.xlsx import shortest
 from gpt2xl.xlsx.compiled import Whole, compiled, contents
-from gpt2xl.xlsx.deflate import codes, edges, matches, text
+from gpt2xl.xlsx.deflate import bits, codes, edges, matches, text
 from gpt2xl.xlsx.deflate.codes import DISTANCE_EXTRA, FARTHEST, LITERAL_EXTRA, LONGEST, SHORTEST
 from gpt2xl.xlsx.numbers import Array
 
@@ -83,8 +83,8 @@ def deflate_rows(
     repeated = np.count_nonzero(values[1:] == values[:-1]) > _TOO_MANY_REPEATED * values.size
     if repeated and size <= FARTHEST * len(some):
         return None
-    bits = counts[0] @ (coded[2] + LITERAL_EXTRA) + counts[1] @ (coded[4] + DISTANCE_EXTRA)
-    if _zlib_bits(characters, starts) < _WORTH_IT * bits / (times * len(starts)):
+    ours = counts[0] @ (coded[2] + LITERAL_EXTRA) + counts[1] @ (coded[4] + DISTANCE_EXTRA)
+    if _zlib_bits(characters, starts) < _WORTH_IT * ours / (times * len(starts)):
         return None
     # No code is longer than two bytes.
     out = _MEMORY.take("out", most // 2 + _ROOM, np.uint32)
@@ -204,18 +204,18 @@ def _of_all(files: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         chosen = np.empty(near + width, np.int64)
         of_row = cells[:3]
         of_codes = literals, literal_bits, distances, distance_bits
-        of_matches = matches.codes_of_matches(by_distance, len(separator), *of_codes)
+        of_matches = bits.codes_of_matches(by_distance, len(separator), *of_codes)
         between = text.eights(separator)
         room = text.room_for(width)
         tokens = np.empty(len(opens) + len(close), np.int64)
         at, place, begin, begin_before, end_before, opening = 0, 0, 0, 0, 0, 0
         words[0] = 0
-        held, bits_held, packed = matches.put_parts(out, 0, 0, 0, header)
+        held, bits_held, packed = bits.put_parts(out, 0, 0, 0, header)
         for row in range(len(ends) + 1):
             if row < len(ends):
                 at = text.spell(words, at, opens[opening : ends[row]])
             count = edges.edge_tokens(words, begin, at, begin_before, end_before, tokens)
-            held, bits_held, packed = matches.put_tokens(out, held, bits_held, packed, tokens[:count], *of_codes)
+            held, bits_held, packed = bits.put_tokens(out, held, bits_held, packed, tokens[:count], *of_codes)
             if row == len(ends):
                 break
             begin_before, end_before, opening = begin, at, ends[row]
@@ -227,16 +227,16 @@ def _of_all(files: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
             matches.see_row(words, near, *cells)
             starts, sizes, heads, places, limits = cells
             matches.choose(near, starts, heads, places, limits, by_distance, by_kind, chosen)
-            held, bits_held, packed = matches.put_row(
+            held, bits_held, packed = bits.put_row(
                 *(out, held, bits_held, packed, words, near, starts, sizes, chosen, separator),
                 *(literals, literal_bits, *of_matches),
             )
             matches.keep_last(near, *cells)
             begin = at
             at = text.spell(words, at, close)
-        return at, matches.put_end(out, held, bits_held, packed, literals, literal_bits)
+        return at, bits.put_end(out, held, bits_held, packed, literals, literal_bits)
 
     return learn, write
 
 
-_learn, _write = _of_all(contents(shortest, codes, edges, matches, text))
+_learn, _write = _of_all(contents(shortest, bits, codes, edges, matches, text))
