@@ -28,7 +28,7 @@ from gpt2xl.xlsx.rows import sheet_data, used
 from gpt2xl.xlsx.text import utf16_length
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from openpyxl import Workbook
 
@@ -71,7 +71,7 @@ def write_workbook(
     shell: Workbook,
     sheets: Mapping[str, Iterable[Block]],
     *,
-    references: bool | Container[str] = True,
+    references: bool = True,
     compression: Compression = "default",
     progress: Callable[[int], None] = lambda _: None,
     ahead: Collection[str] = (),
@@ -79,10 +79,9 @@ def write_workbook(
 ) -> None:
     """Write `shell` with `sheets`' blocks as cells, to a file or to an open stream.
 
-    What cells the shell itself has (those that carry hyperlinks or notes) give way to the blocks. `references`
-    says whether cells carry their r, or names the sheets where they do. `progress` is called now and then with the
-    number of cells written since. A file appears under its name only when it is complete; what was written to a stream
-    before a failure stays there.
+    What cells the shell itself has (those that carry hyperlinks or notes) give way to the blocks. `references` says
+    whether cells carry their r. `progress` is called now and then with the number of cells written since. A file
+    appears under its name only when it is complete; what was written to a stream before a failure stays there.
 
     The sheets `ahead` are written first, by a thread of their own, while `meanwhile` runs, which may still change the
     shell's other sheets, all but their drawings, and `sheets`. Only then the blocks of the others are asked for, and
@@ -103,7 +102,7 @@ def _write_package(
     stream: BinaryIO,
     shell: Workbook,
     sheets: Mapping[str, Iterable[Block]],
-    references: bool | Container[str],
+    references: bool,
     compression: Compression,
     progress: Callable[[int], None],
     ahead: Collection[str],
@@ -125,10 +124,8 @@ def _write_package(
                 progress(cells)
 
         def sheet(part: str, blocks: list[Block], pack: Callable[[Iterable[Piece]], Iterator[Packed]]) -> _Sheet:
-            title = titles[part]
-            with_references = references if isinstance(references, bool) else title in references
             large = sum(block.rect.size for block in blocks) * _BYTES_A_CELL > zipfile.ZIP64_LIMIT
-            return _Sheet(part, large, pack(_markup(part, shell_parts[part], blocks, with_references, report)))
+            return _Sheet(part, large, pack(_markup(part, shell_parts[part], blocks, references, report)))
 
         def write_ahead(names: list[str]) -> None:
             for name in names:

@@ -103,8 +103,6 @@ def test_without_references(shell: Workbook, tmp_path: Path) -> None:
         '<row r="1"><c><v>1</v></c><c><v>2</v></c><c><v>3</v></c><c/><c r="F1"><v>5</v></c><c><v>6</v></c></row>'
         '<row r="2"><c r="F2"><v>7</v></c><c><v>8</v></c></row>'
     )
-    write_workbook(path, shell, {"S": blocks[:1]}, references={"S"})
-    assert sheet_data(path) == '<row r="1"><c r="A1"><v>1</v></c><c r="B1"><v>2</v></c></row>'
 
 
 def test_what_openpyxl_makes_stays(shell: Workbook, tmp_path: Path) -> None:
