@@ -27,19 +27,23 @@ _NUMBER = re.compile(
     r"""\s*(?P<open>\()?\s*(?P<sign>[-+])?\s*(?P<money>[$€£])?\s*(?P<sign2>[-+])?
         (?P<digits>\d{1,3}(?:,\d{3,})+(?:\.\d*)?|\d+\.?\d*|\.\d+)(?P<power>[eE][+-]?\d+)?
         \s*(?P<percent>[%€])?\s*(?P<close>\))?\s*""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,  # a no-break space is no space here, and digits of other scripts are none
 )
+_MIXED = re.compile(r" *(-?)([0-9]{1,15}) ([0-9]{1,15})/([0-9]{1,15}) *")
 
 
 def text_to_number(text: str, epoch: int = 0) -> float | None:
-    """The number a text spells ("1", " 1e3 ", "1,234.5", "12%", "$5", "(3)", "2020-01-31"), or None.
+    """The number a text spells ("1", " 1e3 ", "1,234.5", "12%", "$5", "(3)", "2 3/4", "2020-01-31"), or None.
 
     `epoch` is the day from which dates count: 0, or 1462 in a book that counts from 1904.
     """
     match = _NUMBER.fullmatch(text)
     if match is None or bool(match["open"]) != bool(match["close"]) or (match["sign"] and match["sign2"]):
+        if (mixed := _MIXED.fullmatch(text)) and int(mixed[4]):
+            size = int(mixed[2]) + int(mixed[3]) / int(mixed[4])
+            return -size if mixed[1] else size
         found = text_date(text)
-        return text_time(text.strip()) if found is None else found - epoch
+        return text_time(text) if found is None else found - epoch
     number = float(match["digits"].replace(",", "") + (match["power"] or ""))
     if match["percent"] == "%":
         number /= 100

@@ -20,8 +20,8 @@ _DATES = (
     r"(?P<year>\d{4})(?P<mark>[-/])(?P<month>\d{1,2})(?P=mark)(?P<day>\d{1,2})",
     r"(?P<day>\d{1,2})(?P<mark>[- ])(?P<name>[A-Z]{3,9})(?P=mark)(?P<year>\d{4}|\d\d)",
 )
-_PATTERNS = [re.compile(rf"{day}(?:[ T]+{_TIME})?", re.IGNORECASE) for day in _DATES]
-_TIME_ALONE = re.compile(_TIME, re.IGNORECASE)
+_PATTERNS = [re.compile(rf"{day}(?:[ T]+{_TIME})?", re.IGNORECASE | re.ASCII) for day in _DATES]
+_TIME_ALONE = re.compile(rf"\s*{_TIME}\s*", re.IGNORECASE | re.ASCII)
 
 
 def serial(day: date) -> int:

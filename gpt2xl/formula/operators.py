@@ -111,7 +111,7 @@ def _comparison(compute: Callable[[Any, Any], Any], compare: Callable[[Any, Any]
     def apply(pool: TextPool, left: Value, right: Value) -> Value:
         if left.kind is None and right.kind is None:
             try:
-                return Value(compute(left.num, right.num), BOOLS)
+                return Value(compute(*_at_15_digits(left.num, right.num)), BOOLS)
             except ValueError:
                 pass
         left, right = align(left, right)
@@ -122,6 +122,20 @@ def _comparison(compute: Callable[[Any, Any], Any], compare: Callable[[Any, Any]
     return apply
 
 
+def _at_15_digits(left: Any, right: Any) -> tuple[Any, Any]:
+    """Two sides of a comparison as Excel has them: 0.1+0.2 equals 0.3, since their first 15 digits are the same."""
+    with np.errstate(all="ignore"):
+        apart = np.abs(left - right)
+        close = (apart != 0) & (apart <= _CLOSE * np.abs(right))
+    if not close.any():
+        return left, right
+    left, right = (np.array(np.broadcast_to(side, close.shape)) for side in (left, right))
+    for side in (left, right):
+        side[close] = [float(f"{number:.14e}") for number in side[close].tolist()]
+    return left, right
+
+
+_CLOSE = 1e-14  # numbers that are further apart, by their size, differ in one of 15 digits
 _RANKS = np.array([0, 0, 1, 2, 3], np.int8)  # by kind: numbers (and blanks), texts, truth values, errors
 
 
@@ -133,6 +147,7 @@ def order(pool: TextPool, left: Value, right: Value, *, ordered: bool = True) ->
     result: NDArray[np.int8] = np.sign(first - second).astype(np.int8)
     if a.dtype == np.bool_ or b.dtype == np.bool_:
         a, b = a.astype(np.float64), b.astype(np.float64)
+    a, b = _at_15_digits(a, b)
     plain = (first == second) & (first != 1)
     result = np.where(plain, (a > b).astype(np.int8) - (a < b).astype(np.int8), result)
     both = (first == 1) & (second == 1)

@@ -101,16 +101,21 @@ class Unit:
             try:
                 self._parts = self._compile(world, self.rect)
             except UnsupportedFunction as unknown:
-                self.error = UnsupportedFunction(unknown.function, self.group.sheet, str(self.rect))
+                self.error = self._here(unknown)
                 raise self.error from None
         try:
             for part in self._parts:
                 part.compute()
+        except UnsupportedFunction as unknown:  # for these values, such as a number format
+            raise self._here(unknown) from None
         except SingleLanes:
             # Only the values tell that the lanes differ in shape: compute them one by one.
             self._parts = [part for cell in _cells(self.rect) for part in self._compile(world, cell)]
             for part in self._parts:
                 part.compute()
+
+    def _here(self, unknown: UnsupportedFunction) -> UnsupportedFunction:
+        return UnsupportedFunction(unknown.function, self.group.sheet, str(self.rect))
 
     def _compile(self, world: World, rect: Rect) -> list[_Part]:
         group = self.group

@@ -433,6 +433,14 @@ class TestRecalculation:
         with pytest.raises(UnsupportedFunction, match="3-D reference"):
             book.get("S", rect("B1"))
 
+    @pytest.mark.parametrize("pattern", ["[$-407]mmmm", "[$-40C]dddd", "[DBNum1]0", "[>10]0", "[<0]0;0"])
+    def test_number_formats_that_other_rules_show_are_refused(self, pattern: str) -> None:
+        book = small({"A1": [-5]})
+        book.add_formula("S", rect("B1"), f'=TEXT(A1+45000*(LEN("{pattern}")>9),"{pattern}")', "cell")
+        with pytest.raises(UnsupportedFunction, match=r"number format `.*` in S!B1"):
+            book.get("S", rect("B1"))
+        assert [(item.rect, *item.lacking) for item in survey(book)] == [(rect("B1"), f"number format `{pattern}`")]
+
     def test_whole_columns_follow_the_cells_in_use(self) -> None:
         book = small({"A1:A3": [1, 2, 3]})
         book.add_formula("S", rect("C1"), "=SUM(A:A)+ROWS(A:A)", "cell")

@@ -233,5 +233,5 @@ _working("WORKDAY", _workday, dated=True)
 def timevalue(text: str) -> float | ExcelError:
     """TIMEVALUE(text): the part of a day of a time, with or without a date (ECMA-376, 18.17.7)."""
     number = text_date(text)
-    number = text_time(text.strip()) if number is None else number
+    number = text_time(text) if number is None else number
     return VALUE if number is None else number % 1

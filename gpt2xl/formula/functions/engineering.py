@@ -135,9 +135,11 @@ def numbervalue(text: str, point: str = ".", group: str = ",") -> float | ExcelE
     """NUMBERVALUE(text, [decimal], [group]) (Microsoft, NUMBERVALUE)."""
     if not point or point[0] == group[:1]:
         return VALUE
-    whole, mark, part = text.replace(" ", "").partition(point[0])
+    text = text.replace(" ", "")
+    figures = text.rstrip("%")  # each of these divides by a hundred
+    whole, mark, part = figures.partition(point[0])
     plain = (whole.replace(group[0], "") if group else whole) + ("." if mark else "") + part
     if not plain:
         return 0.0
     number = coerce.text_to_number(plain)
-    return VALUE if number is None else number
+    return VALUE if number is None else number / 100.0 ** (len(text) - len(figures))
