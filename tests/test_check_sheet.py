@@ -129,6 +129,31 @@ def test_answers_are_marked_live(copy: Path, tmp_path: Path) -> None:
     assert np.ravel(wb["exercise.mark"]).tolist()[0] == "wrong"
     wb["prompt"] = "cab"
     assert "reference does not apply" in wb["exercise.summary"]
+    assert wb["exercise.note"] == wb["exercise.summary"]
+
+
+@pytest.mark.parametrize("answer", ["1 / 0", '"x"', "h.0.ln_1.meen"])
+def test_an_answer_that_is_no_number_is_wrong(answer: str, copy: Path, tmp_path: Path) -> None:
+    wb = edited(copy, tmp_path / "wrong.xlsx", "h.0.ln_1", answer)
+    assert np.ravel(wb["exercise.mark"]).tolist() == ["wrong", "open", "open", "open"]
+    assert wb["exercise.difference"][0, 0] == ""
+
+
+def test_where_steps_give_no_numbers_sentences_say_so(copy: Path) -> None:
+    wb = gpt2xl.Workbook.open(copy)
+    sentence = "the formulas of some step give no numbers."
+    assert [wb[name].partition(": ")[2] for name in ("next_token", "generated_end", "attribution.says")] == [
+        sentence
+    ] * 3
+    assert isinstance(wb["next_token_id"], gpt2xl.ExcelError)
+    assert wb["next_token.bytes"] == ""
+
+
+def test_a_setting_that_cannot_be_used_is_no_mistake_of_the_formulas(wb: gpt2xl.Workbook) -> None:
+    wb["temperature"] = -1
+    assert wb["check.summary"] == wb["state"] != ""
+    wb["temperature"] = 0
+    assert wb["check.summary"].startswith("All ")
 
 
 def test_the_solution_is_the_key(tmp_path: Path) -> None:

@@ -80,7 +80,9 @@ def test_one_token_has_no_loss_and_too_many_have_none_either(book: Path) -> None
     assert set(np.ravel(np.asarray(wb["loss.bits"], dtype=object))) == {""}
     assert wb["loss.mean"] == wb["perplexity"] == gpt2xl.ExcelError("#N/A")
     assert wb["next_token_id"] >= 0
+    assert wb["loss.state"].startswith("One token has none before it")
     wb["prompt"] = "a" * 25
+    assert wb["loss.state"] == wb["state"] != ""
     assert set(np.ravel(np.asarray(wb["loss.bits"], dtype=object))) == {gpt2xl.ExcelError("#N/A")}
     assert wb["loss.mean"] == gpt2xl.ExcelError("#N/A")
 

@@ -140,13 +140,14 @@ def test_a_token_by_its_word(workbook: gpt2xl.Workbook) -> None:
     ("name", "value", "said"),
     [
         ("patch.on", 0.5, "patch.on is neither 1 (on) nor 0 (off)"),
-        ("patch.block", 3, "patch.block is a whole number from 0 to 2"),
-        ("patch.block", "x", "patch.block is a whole number from 0 to 2"),
-        ("patch.position", 4, "patch.position is the whole number, from 0, of a token that both prompts have"),
-        ("patch.position", -1, "patch.position is the whole number"),
-        ("patch.token", "qqq", "patch.token is a word that is one token, or an id from 0 to"),
-        ("patch.token", 99999, "patch.token is a word that is one token, or an id from 0 to"),
+        ("patch.block", 3, "patch.block must be a whole number from 0 to 2"),
+        ("patch.block", "x", "patch.block must be a whole number from 0 to 2"),
+        ("patch.position", 4, "patch.position must be the whole number, from 0, of a token that both prompts have"),
+        ("patch.position", -1, "patch.position must be the whole number"),
+        ("patch.token", "qqq", "patch.token must be a word that is one token, or an id from 0 to"),
+        ("patch.token", 99999, "patch.token must be a word that is one token, or an id from 0 to"),
         ("corrupted", "abcdabcd", "Of the second prompt: The prompt has 8 tokens and this workbook holds 6"),
+        ("prompt", "", "Of the first prompt: There is no token to continue from"),
         ("corrupted", "", "Of the second prompt: There is no token to continue from"),
     ],
 )
@@ -154,7 +155,7 @@ def test_what_cannot_be_used_is_a_sentence(workbook: gpt2xl.Workbook, name: str,
     workbook[name] = value
     assert said in workbook["patch.state"]
     assert str(workbook["patch.logit"]) == str(workbook["patch.effect"]) == "#N/A"
-    assert isinstance(workbook["next_token_id"], float)  # the first prompt's answer stands
+    assert isinstance(workbook["next_token_id"], float) == (name != "prompt")  # the first prompt's answer stands
 
 
 def test_steering_by_the_difference_of_the_prompts(

@@ -131,7 +131,7 @@ def test_of_equals_the_lower_ids_go_first(book: Book, top_p: float, stay: int) -
 
 
 @pytest.mark.parametrize(
-    ("number", "chosen"), [(0.0, 0), (0.2499, 0), (0.25, 4), (0.5, 5), (0.75, 22), (1 - 2**-53, 22)]
+    ("number", "chosen"), [(0.0, 0), (0.2499, 0), (0.25, 4), (0.5, 5), (0.75, 22), (1 - 1e-14, 22)]
 )
 def test_an_interval_begins_with_its_lower_end(book: Book, number: float, chosen: int) -> None:
     logits = np.full(23, -1000.0)

@@ -71,7 +71,9 @@ class Styles:
         self.arrow = self._font(9, color=GREY, alignment=_CENTRE)
         # Of single cells of a form, and of its words, by the names that templates have for them.
         self.by_name = {
-            "answer": self._font(26, bold=True, color="A34700", alignment=_LEFT),
+            "answer": self._font(
+                26, bold=True, color="A34700", alignment=Alignment(horizontal="left", shrink_to_fit=True)
+            ),
             "sentence": self._font(12, bold=True, color=INK, alignment=_LEFT),
             "state": self._font(11, bold=True, color=GREY, alignment=_LEFT),
             "fact": self._font(10, color=GREY, number_format="0", alignment=_LEFT),
