@@ -14,7 +14,7 @@ import numpy as np
 from gpt2xl.a1 import TEXT
 from gpt2xl.errors import UnsupportedFunction
 from gpt2xl.formula import operators, values
-from gpt2xl.formula.code import ARRAY, SCALAR, Code, check_cells, common, constant, inside, wanted
+from gpt2xl.formula.code import ARRAY, SCALAR, Code, check_cells, common, constant, inside, side_by_side, wanted
 from gpt2xl.formula.references import References
 from gpt2xl.formula.registry import FUNCTIONS, Special
 from gpt2xl.formula.tree import (
@@ -135,17 +135,16 @@ class Compiler(References):
         function = FUNCTIONS.get(node.name)
         if function is None:
             raise UnsupportedFunction(node.name)
-        arguments = self.flattened(node, function.signature.letters)
         signature = function.signature
-        if not signature.fits(len(arguments)):
+        if not signature.fits(len(node.arguments)):
             # Excel refuses such a formula when it is typed; one in a file has no value.
             return constant(values.error(values.VALUE))
+        arguments = list(zip(signature.kinds(len(node.arguments)), node.arguments, strict=True))
+        if any(letter == "r" and len(self.areas(argument)) > 1 for letter, argument in arguments):
+            return constant(values.error(values.VALUE))  # COUNTIF and its like look at one area
         if isinstance(function, Special):
-            return self.made(function.build(self, Call(node.name, arguments), mode))
-        codes = [
-            self.compile(argument, wanted(letter, mode))
-            for letter, argument in zip(signature.kinds(len(arguments)), arguments, strict=True)
-        ]
+            return self.made(function.build(self, node, mode))
+        codes = [self.argument(letter, argument, mode) for letter, argument in arguments]
         world, apply, runs = self.world, function.apply, [code.run for code in codes]
         run: Callable[[], Value]
         if len(runs) == 1:
@@ -157,9 +156,7 @@ class Compiler(References):
         else:
             run = lambda: apply(world, *[argument() for argument in runs])  # noqa: E731
         if function.shape in ("one", "scalars"):
-            scalars = [
-                code for letter, code in zip(signature.kinds(len(codes)), codes, strict=True) if letter not in "ra"
-            ]
+            scalars = [code for (letter, _), code in zip(arguments, codes, strict=True) if letter not in "raRA"]
             code = common(run, *scalars)
             code.varies = any(item.varies for item in codes)
             return self.made(code)
@@ -173,18 +170,8 @@ class Compiler(References):
             code.rows, code.columns = side, max([1, *(min(item.rows, item.columns) for item in codes)])
         return self.made(code)
 
-    def flattened(self, node: Call, letters: str) -> tuple[Node, ...]:
-        """The arguments, with the members of unions as arguments of their own where ranges are listed."""
-        if letters[:1] != "r" or not any(isinstance(part, Binary) for part in node.arguments):
-            return node.arguments
-        found: list[Node] = []
-        for argument in node.arguments:
-            found.extend(_members(argument))
-        return tuple(found)
-
-
-def _members(node: Node) -> list[Node]:
-    """The references of a union."""
-    if isinstance(node, Binary) and node.operator == ",":
-        return [*_members(node.left), *_members(node.right)]
-    return [node]
+    def argument(self, letter: str, node: Node, mode: int) -> Code:
+        """The plan of an argument for a parameter of this letter."""
+        areas = self.areas(node) if letter in "RA" else [node]
+        codes = [self.compile(area, wanted(letter, mode)) for area in areas]
+        return codes[0] if len(codes) == 1 else self.made(side_by_side(codes))
