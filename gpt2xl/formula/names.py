@@ -46,7 +46,7 @@ class Names:
             return None
         tree = self._trees.get(found[1])
         if tree is None:
-            tree = self._trees[found[1]] = placed(parse(found[1]), self._tables, None)
+            tree = self._trees[found[1]] = placed(parse(found[1], of_name=True), self._tables, None)
         return tree
 
     def formula(self, text: str, row: int) -> Node:

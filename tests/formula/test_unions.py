@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gpt2xl.a1 import Rect
-from gpt2xl.errors import UnsupportedFunction
+from gpt2xl.errors import FormulaSyntaxError, UnsupportedFunction
 from gpt2xl.formula import Book, ExcelError
 from gpt2xl.formula.registry import FUNCTIONS, Special
 
@@ -100,3 +100,58 @@ def test_no_function_looks_at_the_first_area_only() -> None:
             except UnsupportedFunction as refusal:
                 assert refusal.function == "union of ranges"  # noqa: PT017 - either is right
     assert seen > 30
+
+
+NAMES = {
+    "two": "S!$A$1:$A$2,S!$B$1",
+    "par": "(S!$A$1:$A$2,S!$B$1)",
+    "spelt": "S!$A$1:$A$2~S!$B$1",
+    "alias": "two",
+    "more": "two,S!$B$2",
+    "conv": '{"a",1;"b",2}',
+    "double": "S!$A$1:$A$3*2",
+}
+
+
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        ("SUM(two)", 13),
+        ("SUM(par)", 13),
+        ("COUNT(par)", 3),
+        ("SUM(spelt,alias)", 26),
+        ("SUM(more)", 33),
+        ("MEDIAN(two)", 2),
+        ("LARGE(alias,1)", 10),
+        ("SUBTOTAL(9,two)", 13),
+        ("INDEX(two,1,1,2)", 10),
+        ("ISREF(two)", True),
+        ("ISREF(conv)", False),
+        ("two*2", "#VALUE!"),
+        ("COUNTIF(two,1)", "#VALUE!"),
+        # What is no reference.
+        ("INDEX(conv,2,2)", 2),
+        ("SUM(INDEX(conv,0,2))", 3),
+        ("INDEX(double,3)", 6),
+        ('VLOOKUP("b",conv,2,FALSE)', 2),
+    ],
+)
+def test_names(formula: str, expected: Any) -> None:
+    assert value(formula, NAMES) == expected
+
+
+def test_a_name_counts_from_a1() -> None:
+    """`beside`, in A3, is B3 and C4: relative references in a name are those of cell A1."""
+    book = Book()
+    book.add_sheet("S").put(Rect.parse("A1:Z60"), 1)
+    book.define("beside", "S!B1,S!C2")
+    book.sheet("S").put(Rect.parse("B3:C4"), [[10, 20], [30, 40]])
+    book.add_formula("S", Rect.parse("A3"), "SUM(beside)")
+    assert book.get("S", Rect.parse("A3")).item() == 50
+    book.set("S", Rect.parse("C4"), 0)
+    assert book.get("S", Rect.parse("A3")).item() == 10
+
+
+def test_only_names_do_without_brackets() -> None:
+    with pytest.raises(FormulaSyntaxError):
+        value("A1,B1")
