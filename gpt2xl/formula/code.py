@@ -65,12 +65,18 @@ class Scope:
 
 @dataclass(slots=True)
 class Code:
-    """A compiled node: how to run it, at most how many rows and columns it gives, whether lanes differ."""
+    """A compiled node: how to run it, at most how many rows and columns it gives, whether lanes differ.
+
+    ``beyond`` is how many rows and columns more it would have if whole columns and rows were not cut to the cells in
+    use; with ``computed`` these are not simply blank (`gpt2xl.formula.rest`).
+    """
 
     run: Callable[[], Value]
     rows: int = 1
     columns: int = 1
     varies: bool = False
+    beyond: tuple[int, int] = (0, 0)
+    computed: bool = False
 
 
 def check_cells(rows: int, columns: int, most: int) -> None:
@@ -93,7 +99,11 @@ class Compiling(Protocol):
     def world(self) -> World: ...
     @property
     def scope(self) -> Scope: ...
+
+    resting: bool
+
     def compile(self, node: Node, mode: int) -> Code: ...
+    def argument(self, letter: str, node: Node, mode: int) -> Code: ...
     def static(self, node: Node) -> Reference | ExcelError: ...
     def place(self, node: Reference) -> Placement | None: ...
     def meant(self, node: Node) -> Node: ...
@@ -124,6 +134,8 @@ def common(run: Callable[[], Value], *codes: Code) -> Code:
         max((code.rows for code in codes), default=1),
         max((code.columns for code in codes), default=1),
         any(code.varies for code in codes),
+        (max((code.beyond[0] for code in codes), default=0), max((code.beyond[1] for code in codes), default=0)),
+        computed=True,
     )
 
 

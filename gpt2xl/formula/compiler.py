@@ -17,6 +17,7 @@ from gpt2xl.formula import operators, values
 from gpt2xl.formula.code import ARRAY, SCALAR, Code, check_cells, common, constant, inside, side_by_side, wanted
 from gpt2xl.formula.references import References
 from gpt2xl.formula.registry import FUNCTIONS, Special
+from gpt2xl.formula.rest import completed
 from gpt2xl.formula.tree import (
     ArrayConstant,
     Binary,
@@ -67,7 +68,7 @@ class Compiler(References):
             case Percent(operand):
                 inner = self.compile(operand, inside(mode))
                 run, pool = inner.run, self.world.pool
-                return self.made(replace(inner, run=lambda: operators.percent(pool, run())))
+                return self.made(replace(inner, run=lambda: operators.percent(pool, run()), computed=True))
             case Binary(operator, left, right):
                 return self.binary(node, operator, left, right, mode)
             case Call():
@@ -103,7 +104,7 @@ class Compiler(References):
             return self.compile(operand, SCALAR)
         inner = self.compile(operand, inside(mode))
         run, pool, negate = inner.run, self.world.pool, operators.negate
-        return self.made(replace(inner, run=lambda: negate(pool, run())))
+        return self.made(replace(inner, run=lambda: negate(pool, run()), computed=True))
 
     def binary(self, node: Binary, operator: str, left: Node, right: Node, mode: int) -> Code:
         if operator in (":", " ", ","):
@@ -147,7 +148,17 @@ class Compiler(References):
         codes = [self.argument(letter, argument, mode) for letter, argument in arguments]
         world, apply, runs = self.world, function.apply, [code.run for code in codes]
         run: Callable[[], Value]
-        if len(runs) == 1:
+        if any(
+            letter in "raRA" and code.computed and any(code.beyond)
+            for (letter, _), code in zip(arguments, codes, strict=True)
+        ):
+            rests = [
+                self.rest(letter, argument, code, mode)
+                for (letter, argument), code in zip(arguments, codes, strict=True)
+            ]
+            whole = completed(node.name, codes, rests, world.most_cells)
+            run = lambda: apply(world, *whole())  # noqa: E731
+        elif len(runs) == 1:
             only = runs[0]
             run = lambda: apply(world, only())  # noqa: E731 - one call less for the commonest case
         elif len(runs) == 2:
@@ -159,8 +170,11 @@ class Compiler(References):
             scalars = [code for (letter, _), code in zip(arguments, codes, strict=True) if letter not in "raRA"]
             code = common(run, *scalars)
             code.varies = any(item.varies for item in codes)
+            code.beyond = code.beyond if function.shape == "scalars" else (0, 0)
             return self.made(code)
         code = common(run, *codes)
+        if function.shape != "cells":
+            code.beyond = 0, 0
         if function.shape == "product":
             code.rows, code.columns = codes[0].rows, codes[-1].columns
         elif function.shape == "transposed":
@@ -173,5 +187,20 @@ class Compiler(References):
     def argument(self, letter: str, node: Node, mode: int) -> Code:
         """The plan of an argument for a parameter of this letter."""
         areas = self.areas(node) if letter in "RA" else [node]
-        codes = [self.compile(area, wanted(letter, mode)) for area in areas]
+        resting = self.resting
+        self.resting = resting and letter not in "raRA"
+        try:
+            codes = [self.compile(area, wanted(letter, mode)) for area in areas]
+        finally:
+            self.resting = resting
         return codes[0] if len(codes) == 1 else self.made(side_by_side(codes))
+
+    def rest(self, letter: str, node: Node, code: Code, mode: int) -> Code | None:
+        """The plan of what an argument is beyond the cells in use; None where there is nothing."""
+        if letter not in "raRA" or not any(code.beyond):
+            return None
+        resting, self.resting = self.resting, True
+        try:
+            return self.compile(node, wanted(letter, mode))
+        finally:
+            self.resting = resting

@@ -14,6 +14,7 @@ from gpt2xl.errors import CircularReference, UnsupportedFunction
 from gpt2xl.formula import coerce, values
 from gpt2xl.formula.code import ARRAY, CLIP, SCALAR, Code, Scope, SingleLanes, World, constant
 from gpt2xl.formula.precedents import check_names
+from gpt2xl.formula.rest import blanks
 from gpt2xl.formula.tree import Binary, Call, ErrorValue, Name, Node, Reference, moved
 from gpt2xl.formula.values import ExcelError, Value
 from gpt2xl.formula.window import Placement, Window
@@ -35,6 +36,7 @@ class References(ABC):
         self.peak = 1  # cells a lane needs for its largest intermediate
         self._naming: tuple[str, ...] = ()
         self._named = 0
+        self.resting = False  # whether whole columns and rows are what lies beyond the cells in use
 
     @abstractmethod
     def compile(self, node: Node, mode: int) -> Code:
@@ -70,14 +72,19 @@ class References(ABC):
             if met is None:
                 return constant(values.error(values.VALUE))
             place = met
+        height, width = (node.moved(*self.scope.delta) or node).rect.shape
+        cut = (0, 0) if mode == SCALAR else (height - place.rows, width - place.columns)
+        if self.resting and any(cut):
+            rows, columns = 1 if cut[0] else place.rows, 1 if cut[1] else place.columns
+            return constant(blanks(rows, columns), rows, columns)
         window = Window.shared(grid, place)
         if place.copies:
             self.peak = max(self.peak, place.rows * place.columns)
         read = window.read
         beyond = node.rect.size - place.rows * place.columns if node.whole else 0
         if beyond:
-            return Code(lambda: _within(read(), beyond), place.rows, place.columns, place.varies)
-        return Code(read, place.rows, place.columns, place.varies)
+            return Code(lambda: _within(read(), beyond), place.rows, place.columns, place.varies, cut)
+        return Code(read, place.rows, place.columns, place.varies, cut)
 
     def place(self, node: Reference) -> Placement | None:
         """Where the lanes look; None beyond the edges of a sheet."""
@@ -98,9 +105,9 @@ class References(ABC):
         if node.whole or (bottom - top + 1) * (right - left + 1) > CLIP:
             rows, columns = self.world.used()
             if node.whole != "rows":
-                bottom = min(bottom, max(rows, top, self.scope.rect.bottom))
+                bottom = min(bottom, max(rows, top + 1, self.scope.rect.bottom))
             if node.whole != "columns":
-                right = min(right, max(columns, left, self.scope.rect.right))
+                right = min(right, max(columns, left + 1, self.scope.rect.right))
         down_moves, across_moves = not node.top_fixed, not node.left_fixed
         return Placement(top, left, bottom - top + 1, right - left + 1, down_moves, across_moves, height, width)
 

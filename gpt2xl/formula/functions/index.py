@@ -33,7 +33,9 @@ def index(compiler: Compiling, node: Call, mode: int) -> Code:
     part = _whole_part(node) if mode == SCALAR else None
     if part is not None:
         return compiler.compile(part, SCALAR)
-    source = compiler.compile(node.arguments[0], ARRAY)
+    if mode != SCALAR and all(map(_is_all, node.arguments[1:])):
+        return compiler.compile(area, ARRAY)
+    source = compiler.argument("A", area, ARRAY)
     places = [compiler.compile(item, ARRAY if mode == ARRAY else SCALAR) for item in node.arguments[1:]]
     pool, table, runs = compiler.world.pool, source.run, [place.run for place in places]
 
@@ -85,6 +87,10 @@ def _whole_part(node: Call) -> Reference | None:
         place = cells.left + column - 1
         cells = replace(cells, left=place, right=place, right_fixed=cells.left_fixed)
     return cells
+
+
+def _is_all(node: Node) -> bool:
+    return isinstance(node, Missing) or (isinstance(node, Number) and node.value == 0)
 
 
 def _may_be_whole(node: Node) -> bool:

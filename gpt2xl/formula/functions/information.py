@@ -9,7 +9,7 @@ import numpy as np
 
 from gpt2xl.a1 import BLANK, BOOL, ERROR, NUMBER, TEXT
 from gpt2xl.formula import coerce, values
-from gpt2xl.formula.code import ARRAY, RANGE, Code, Compiling, constant
+from gpt2xl.formula.code import Code, Compiling, constant
 from gpt2xl.formula.registry import Context, special, whole
 from gpt2xl.formula.tree import Binary, Call, Reference
 from gpt2xl.formula.values import BOOLS, NA, Value
@@ -99,7 +99,7 @@ _TYPES = np.array([1.0, 1.0, 2.0, 4.0, 16.0])
 @special("TYPE", "v")
 def type_(compiler: Compiling, node: Call, mode: int) -> Code:
     """TYPE(value): 1 number, 2 text, 4 truth value, 16 error, 64 array (ECMA-376, 18.17.7)."""
-    code = compiler.compile(node.arguments[0], ARRAY if mode == ARRAY else RANGE)
+    code = compiler.argument("r", node.arguments[0], mode)
     run = code.run
 
     def kinds() -> Value:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gpt2xl.a1 import BLANK, BOOL, NUMBER, TEXT
 from gpt2xl.formula import coerce, values
-from gpt2xl.formula.code import RANGE, SCALAR, Code, Compiling, SingleLanes, constant
+from gpt2xl.formula.code import SCALAR, Code, Compiling, SingleLanes, constant
 from gpt2xl.formula.coerce import merge
 from gpt2xl.formula.functions.ranges import by_lane, first_error, flat, is_scalar, joined, wrong
 from gpt2xl.formula.operators import BINARY
@@ -197,7 +197,7 @@ def subtotal(compiler: Compiling, node: Call, mode: int) -> Code:
         place = None if isinstance(found, ExcelError) else compiler.place(found)
         if isinstance(found, ExcelError) or place is None:
             return constant(values.error(found if isinstance(found, ExcelError) else values.REF))
-        ranges.append((found.sheet or compiler.scope.sheet, place.bounding, compiler.compile(argument, RANGE).run))
+        ranges.append((found.sheet or compiler.scope.sheet, place.bounding, compiler.argument("r", argument, mode).run))
 
     def run() -> Value:
         num, errors = coerce.numbers(world.pool, which())
