@@ -79,7 +79,8 @@ class Workbook:
         """The value of a cell (float, str, bool, `ExcelError`, None where blank), or an array of more cells.
 
         Recalculates what is stale. The array is float64 where all cells are numbers, else it holds objects. Raises
-        `NameNotFound` where there is no such sheet or name, `UnsupportedFunction` for a function the engine lacks.
+        `NameNotFound` where there is no such sheet or name, a `FormulaError` or `LimitError` for what the engine cannot
+        compute: `UnsupportedFunction`, `FormulaSyntaxError`, `CircularReference`.
         """
         return _value(self.book.get(*self.book.resolve(ref)))
 
@@ -153,13 +154,18 @@ class Workbook:
             yield sheet, rect, text
 
     def recalculate(self) -> None:
-        """Compute every formula from the inputs, trusting no stored value."""
+        """Compute every formula from the inputs, trusting no stored value.
+
+        Raises a `FormulaError` or `LimitError` for the first that cannot be computed.
+        """
         self.book.recalculate(everything=True)
 
     def save(self, path: str | Path) -> None:
         """Write the file with its present values; everything else stays byte for byte as it was.
 
-        Raises `OutputError` where it cannot be written; then nothing is.
+        Raises `OutputError` where it cannot be written, and a `FormulaError` (`UnsupportedFunction`,
+        `FormulaSyntaxError`, `CircularReference`) or `LimitError` where a formula that depends on an edit cannot be
+        computed; then nothing is.
         """
         self.book.recalculate()
         changed: dict[str, list[ValueBlock]] = {}

@@ -14,7 +14,14 @@ from openpyxl.worksheet.formula import ArrayFormula
 import gpt2xl
 from gpt2xl import ExcelError, Workbook
 from gpt2xl.engines.libreoffice import LibreOffice
-from gpt2xl.errors import NameNotFound, WorkbookError
+from gpt2xl.errors import (
+    CircularReference,
+    FormulaError,
+    FormulaSyntaxError,
+    NameNotFound,
+    UnsupportedFunction,
+    WorkbookError,
+)
 
 
 def test_public_names() -> None:
@@ -264,3 +271,21 @@ def test_saved_by_libreoffice(theirs: Path, tmp_path: Path) -> None:
     workbook["numbers"] = expected["numbers"] = np.ones((2, 3))
     assert workbook["total"] == expected["total"] == 6
     np.testing.assert_array_equal(workbook["Data!A5:C6"], expected["Data!A5:C6"])
+
+
+@pytest.mark.parametrize(
+    ("formula", "error"),
+    [("NOSUCH(A1)", UnsupportedFunction), ("A1+[@x]", FormulaSyntaxError), ("A1+B1", CircularReference)],
+)
+def test_save_says_which_formula_needs_an_edit_and_cannot_be_computed(
+    tmp_path: Path, formula: str, error: type[FormulaError]
+) -> None:
+    book = openpyxl.Workbook()
+    book.active["A1"], book.active["B1"] = 1, f"={formula}"
+    book.save(tmp_path / "book.xlsx")
+    workbook = Workbook.open(tmp_path / "book.xlsx")
+    workbook["A1"] = 2
+    with pytest.raises(error):
+        workbook.save(tmp_path / "saved.xlsx")
+    assert [path.name for path in tmp_path.iterdir()] == ["book.xlsx"]
+    assert all(word in (Workbook.save.__doc__ or "") for word in (error.__name__, "OutputError"))

@@ -6,7 +6,9 @@ Functions that compile their own calls see a `Compiling`; the compiler is one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from gpt2xl.a1 import Rect
 from gpt2xl.errors import LimitError
@@ -15,7 +17,6 @@ from gpt2xl.formula.values import ExcelError, TextPool, Value
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from gpt2xl.formula.grid import Grid
@@ -64,12 +65,18 @@ class Scope:
 
 @dataclass(slots=True)
 class Code:
-    """A compiled node: how to run it, at most how many rows and columns it gives, whether lanes differ."""
+    """A compiled node: how to run it, at most how many rows and columns it gives, whether lanes differ.
+
+    ``beyond`` is how many rows and columns more it would have if whole columns and rows were not cut to the cells in
+    use; with ``computed`` these are not simply blank (`gpt2xl.formula.rest`).
+    """
 
     run: Callable[[], Value]
     rows: int = 1
     columns: int = 1
     varies: bool = False
+    beyond: tuple[int, int] = (0, 0)
+    computed: bool = False
 
 
 def check_cells(rows: int, columns: int, most: int) -> None:
@@ -92,9 +99,15 @@ class Compiling(Protocol):
     def world(self) -> World: ...
     @property
     def scope(self) -> Scope: ...
+
+    resting: bool
+
     def compile(self, node: Node, mode: int) -> Code: ...
+    def argument(self, letter: str, node: Node, mode: int) -> Code: ...
     def static(self, node: Node) -> Reference | ExcelError: ...
     def place(self, node: Reference) -> Placement | None: ...
+    def meant(self, node: Node) -> Node: ...
+    def areas(self, node: Node) -> list[Node]: ...
 
 
 def inside(mode: int) -> int:
@@ -104,9 +117,9 @@ def inside(mode: int) -> int:
 
 def wanted(letter: str, mode: int) -> int:
     """How an argument for a parameter of this letter is wanted."""
-    if letter == "a" or mode == ARRAY:
+    if letter in "aA" or mode == ARRAY:
         return ARRAY
-    return RANGE if letter == "r" else SCALAR
+    return RANGE if letter in "rR" else SCALAR
 
 
 def constant(value: Value, rows: int = 1, columns: int = 1) -> Code:
@@ -121,4 +134,25 @@ def common(run: Callable[[], Value], *codes: Code) -> Code:
         max((code.rows for code in codes), default=1),
         max((code.columns for code in codes), default=1),
         any(code.varies for code in codes),
+        (max((code.beyond[0] for code in codes), default=0), max((code.beyond[1] for code in codes), default=0)),
+        computed=True,
     )
+
+
+def side_by_side(codes: list[Code]) -> Code:
+    """The code of a union: the cells of all its areas in one row."""
+    runs = [code.run for code in codes]
+
+    def run() -> Value:
+        areas = [area() for area in runs]
+        lanes = max(area.shape[0] for area in areas)
+
+        def row(cells: list[NDArray[Any]]) -> NDArray[Any]:
+            flat = [part.reshape(len(part), 1, -1) for part in cells]
+            return np.concatenate([np.broadcast_to(part, (lanes, *part.shape[1:])) for part in flat], axis=2)
+
+        kind = None if all(area.kind is None for area in areas) else row([area.kinds for area in areas])
+        return Value(row([area.num for area in areas]), kind, True)
+
+    columns = sum(code.rows * code.columns for code in codes)
+    return Code(run, 1, columns, any(code.varies for code in codes))

@@ -14,9 +14,10 @@ import numpy as np
 from gpt2xl.a1 import TEXT
 from gpt2xl.errors import UnsupportedFunction
 from gpt2xl.formula import operators, values
-from gpt2xl.formula.code import ARRAY, SCALAR, Code, check_cells, common, constant, inside, wanted
+from gpt2xl.formula.code import ARRAY, SCALAR, Code, check_cells, common, constant, inside, side_by_side, wanted
 from gpt2xl.formula.references import References
 from gpt2xl.formula.registry import FUNCTIONS, Special
+from gpt2xl.formula.rest import completed
 from gpt2xl.formula.tree import (
     ArrayConstant,
     Binary,
@@ -67,7 +68,7 @@ class Compiler(References):
             case Percent(operand):
                 inner = self.compile(operand, inside(mode))
                 run, pool = inner.run, self.world.pool
-                return self.made(replace(inner, run=lambda: operators.percent(pool, run())))
+                return self.made(replace(inner, run=lambda: operators.percent(pool, run()), computed=True))
             case Binary(operator, left, right):
                 return self.binary(node, operator, left, right, mode)
             case Call():
@@ -103,7 +104,7 @@ class Compiler(References):
             return self.compile(operand, SCALAR)
         inner = self.compile(operand, inside(mode))
         run, pool, negate = inner.run, self.world.pool, operators.negate
-        return self.made(replace(inner, run=lambda: negate(pool, run())))
+        return self.made(replace(inner, run=lambda: negate(pool, run()), computed=True))
 
     def binary(self, node: Binary, operator: str, left: Node, right: Node, mode: int) -> Code:
         if operator in (":", " ", ","):
@@ -135,20 +136,29 @@ class Compiler(References):
         function = FUNCTIONS.get(node.name)
         if function is None:
             raise UnsupportedFunction(node.name)
-        arguments = self.flattened(node, function.signature.letters)
         signature = function.signature
-        if not signature.fits(len(arguments)):
+        if not signature.fits(len(node.arguments)):
             # Excel refuses such a formula when it is typed; one in a file has no value.
             return constant(values.error(values.VALUE))
+        arguments = list(zip(signature.kinds(len(node.arguments)), node.arguments, strict=True))
+        if any(letter == "r" and len(self.areas(argument)) > 1 for letter, argument in arguments):
+            return constant(values.error(values.VALUE))  # COUNTIF and its like look at one area
         if isinstance(function, Special):
-            return self.made(function.build(self, Call(node.name, arguments), mode))
-        codes = [
-            self.compile(argument, wanted(letter, mode))
-            for letter, argument in zip(signature.kinds(len(arguments)), arguments, strict=True)
-        ]
+            return self.made(function.build(self, node, mode))
+        codes = [self.argument(letter, argument, mode) for letter, argument in arguments]
         world, apply, runs = self.world, function.apply, [code.run for code in codes]
         run: Callable[[], Value]
-        if len(runs) == 1:
+        if any(
+            letter in "raRA" and code.computed and any(code.beyond)
+            for (letter, _), code in zip(arguments, codes, strict=True)
+        ):
+            rests = [
+                self.rest(letter, argument, code, mode)
+                for (letter, argument), code in zip(arguments, codes, strict=True)
+            ]
+            whole = completed(node.name, codes, rests, world.most_cells)
+            run = lambda: apply(world, *whole())  # noqa: E731
+        elif len(runs) == 1:
             only = runs[0]
             run = lambda: apply(world, only())  # noqa: E731 - one call less for the commonest case
         elif len(runs) == 2:
@@ -157,13 +167,14 @@ class Compiler(References):
         else:
             run = lambda: apply(world, *[argument() for argument in runs])  # noqa: E731
         if function.shape in ("one", "scalars"):
-            scalars = [
-                code for letter, code in zip(signature.kinds(len(codes)), codes, strict=True) if letter not in "ra"
-            ]
+            scalars = [code for (letter, _), code in zip(arguments, codes, strict=True) if letter not in "raRA"]
             code = common(run, *scalars)
             code.varies = any(item.varies for item in codes)
+            code.beyond = code.beyond if function.shape == "scalars" else (0, 0)
             return self.made(code)
         code = common(run, *codes)
+        if function.shape != "cells":
+            code.beyond = 0, 0
         if function.shape == "product":
             code.rows, code.columns = codes[0].rows, codes[-1].columns
         elif function.shape == "transposed":
@@ -173,18 +184,23 @@ class Compiler(References):
             code.rows, code.columns = side, max([1, *(min(item.rows, item.columns) for item in codes)])
         return self.made(code)
 
-    def flattened(self, node: Call, letters: str) -> tuple[Node, ...]:
-        """The arguments, with the members of unions as arguments of their own where ranges are listed."""
-        if letters[:1] != "r" or not any(isinstance(part, Binary) for part in node.arguments):
-            return node.arguments
-        found: list[Node] = []
-        for argument in node.arguments:
-            found.extend(_members(argument))
-        return tuple(found)
+    def argument(self, letter: str, node: Node, mode: int) -> Code:
+        """The plan of an argument for a parameter of this letter."""
+        areas = self.areas(node) if letter in "RA" else [node]
+        resting = self.resting
+        self.resting = resting and letter not in "raRA"
+        try:
+            codes = [self.compile(area, wanted(letter, mode)) for area in areas]
+        finally:
+            self.resting = resting
+        return codes[0] if len(codes) == 1 else self.made(side_by_side(codes))
 
-
-def _members(node: Node) -> list[Node]:
-    """The references of a union."""
-    if isinstance(node, Binary) and node.operator == ",":
-        return [*_members(node.left), *_members(node.right)]
-    return [node]
+    def rest(self, letter: str, node: Node, code: Code, mode: int) -> Code | None:
+        """The plan of what an argument is beyond the cells in use; None where there is nothing."""
+        if letter not in "raRA" or not any(code.beyond):
+            return None
+        resting, self.resting = self.resting, True
+        try:
+            return self.compile(node, wanted(letter, mode))
+        finally:
+            self.resting = resting

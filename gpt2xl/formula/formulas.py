@@ -58,7 +58,7 @@ class Formulas:
         """What copies of one relative formula share; each of them is parsed once."""
         if "[" in text:
             parse(text)
-            return (*relative_key(tokenize(text), row, column), *self._names.row_key(sheet, row))
+            return (*relative_key(tokenize(text), row, column), *self._names.cell_key(sheet, row, column))
         drawn = outline(text, row, column)
         known = self._outlines.get(drawn) if drawn is not None else None
         if known is not None:
@@ -73,7 +73,9 @@ class Formulas:
 
     def tree(self, block: Block) -> Node:
         """A formula's tree, its tables as plain references; raises `FormulaSyntaxError` for what is no formula."""
-        return self._names.formula(block.text, block.row) if block.tree is None else block.tree
+        return (
+            self._names.formula(block.text, block.sheet, block.row, block.column) if block.tree is None else block.tree
+        )
 
     def remove(self, sheet: str, rect: Rect) -> bool:
         """Take away the formulas of a rectangle, and say whether there were any; part of an array cannot be changed."""
@@ -113,11 +115,15 @@ class Formulas:
 
     def _group(self, blocks: list[Block], rect: Rect) -> Group:
         first = blocks[0]
-        if first.error is not None:
+        error, tree = first.error, None
+        try:
+            tree = self.tree(first) if error is None else None
+        except FormulaSyntaxError as found:
+            error = found  # a reference to the table around the cell, and there is none
+        if tree is None:
             group = Group(blocks, first.sheet, rect, first.row, first.column, True, Missing())
-            group.error = first.error
+            group.error = error
             return group
-        tree = self.tree(first)
         group = Group(blocks, first.sheet, rect, first.row, first.column, first.mode == "array", tree)
         try:
             group.readings = readings(group.tree, self._names, first.sheet)

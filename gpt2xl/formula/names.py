@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gpt2xl.formula.parser import parse
-from gpt2xl.formula.structured import Table, placed
+from gpt2xl.formula.structured import Table, home, placed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,15 +46,20 @@ class Names:
             return None
         tree = self._trees.get(found[1])
         if tree is None:
-            tree = self._trees[found[1]] = placed(parse(found[1]), self._tables, None)
+            tree = self._trees[found[1]] = placed(parse(found[1], of_name=True), found[1], self._tables, None)
         return tree
 
-    def formula(self, text: str, row: int) -> Node:
-        """The tree of a formula that stands in `row`, its tables as plain references; raises `FormulaSyntaxError`."""
+    def formula(self, text: str, sheet: str, row: int, column: int) -> Node:
+        """The tree of a formula that stands in a cell, its tables as plain references; raises `FormulaSyntaxError`."""
         tree = parse(text)
-        return placed(tree, self._tables, row) if self._tables or "[" in text else tree
+        if not self._tables and "[" not in text:
+            return tree
+        return placed(tree, text, self._tables, row, home(self._tables, sheet, row, column))
 
-    def row_key(self, sheet: str, row: int) -> tuple[str, ...]:
-        """What `#This Row` depends on besides the row: the tables that have the row among their data."""
+    def cell_key(self, sheet: str, row: int, column: int) -> tuple[str, ...]:
+        """What a reference to a table depends on besides its row: the tables that have the row among their data, and
+        the one that holds the cell."""
         inside = (table for table in self._tables.values() if table.rows[0] <= row <= table.rows[1])
-        return tuple(sorted(table.name for table in inside if table.sheet.lower() == sheet.lower()))
+        own = home(self._tables, sheet, row, column)
+        rows = sorted(table.name for table in inside if table.sheet.lower() == sheet.lower())
+        return (*rows, "" if own is None else own.name)

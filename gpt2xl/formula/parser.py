@@ -2,7 +2,8 @@
 
 The grammar, loosest first (Microsoft, "Calculation operators and precedence in Excel"; ECMA-376 part 1, 18.17.2)::
 
-    formula      = ["="] comparison
+    formula      = ["="] comparison                        of a defined name: ["="] union
+    union        = comparison { "," comparison }           of references
     comparison   = join   { ("=" | "<>" | "<" | "<=" | ">" | ">=") join }
     join         = sum    { "&" sum }
     sum          = term   { ("+" | "-") term }
@@ -14,7 +15,7 @@ The grammar, loosest first (Microsoft, "Calculation operators and precedence in 
     range        = primary { ":" primary }
     primary      = number | string | TRUE | FALSE | error | [sheet "!"] (cell | columns | rows | name)
                  | function "(" [argument { "," argument }] ")" | array
-                 | "(" comparison { "," comparison } ")"   a comma makes the union of references
+                 | "(" union ")"
     argument     = [comparison]
     array        = "{" constants { ";" constants } "}"
     constants    = constant { "," constant }
@@ -66,10 +67,13 @@ _FILE_PREFIX = re.compile(r"(?:_XL[A-Z]+\.)+")
 
 
 @lru_cache(maxsize=1 << 14)
-def parse(text: str) -> Node:
-    """The tree of a formula, written with or without its "="; raises `FormulaSyntaxError`."""
+def parse(text: str, *, of_name: bool = False) -> Node:
+    """The tree of a formula, written with or without its "="; raises `FormulaSyntaxError`.
+
+    What a defined name means may be a union without brackets.
+    """
     body = text[1:] if text.startswith("=") else text
-    return _Parser(body, tokenize(body)).formula()
+    return _Parser(body, tokenize(body)).formula(of_name=of_name)
 
 
 class _Parser:
@@ -109,13 +113,20 @@ class _Parser:
         if self.depth > MAX_NESTING:
             raise self.too_deep()
 
-    def formula(self) -> Node:
+    def formula(self, *, of_name: bool) -> Node:
         try:
-            node = self.binary(0)
+            node = self.union() if of_name else self.binary(0)
         except RecursionError:
             raise self.too_deep() from None
         if self.token.kind != "end":
             raise self.error(f"`{self.token.text}` has no place")
+        return node
+
+    def union(self) -> Node:
+        node = self.binary(0)
+        while self.at(",", "~"):  # LibreOffice writes its own sign for a union into .xlsx files
+            self.take()
+            node = Binary(",", node, self.binary(0))
         return node
 
     def binary(self, level: int) -> Node:
@@ -183,10 +194,7 @@ class _Parser:
             return node
         if token.kind == "op" and token.text == "(":
             self.deeper()
-            node = self.binary(0)
-            while self.at(",", "~"):  # LibreOffice writes its own sign for a union into .xlsx files
-                self.take()
-                node = Binary(",", node, self.binary(0))
+            node = self.union()
             self.expect(")")
             self.depth -= 1
             return node

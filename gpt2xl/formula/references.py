@@ -14,7 +14,8 @@ from gpt2xl.errors import CircularReference, UnsupportedFunction
 from gpt2xl.formula import coerce, values
 from gpt2xl.formula.code import ARRAY, CLIP, SCALAR, Code, Scope, SingleLanes, World, constant
 from gpt2xl.formula.precedents import check_names
-from gpt2xl.formula.tree import Binary, Call, ErrorValue, Name, Node, Reference
+from gpt2xl.formula.rest import blanks
+from gpt2xl.formula.tree import Binary, Call, ErrorValue, Name, Node, Reference, moved
 from gpt2xl.formula.values import ExcelError, Value
 from gpt2xl.formula.window import Placement, Window
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gpt2xl.formula.grid import Grid
+
+_UNION = "union of ranges"  # where no function takes one
 
 
 class References(ABC):
@@ -33,6 +36,7 @@ class References(ABC):
         self.peak = 1  # cells a lane needs for its largest intermediate
         self._naming: tuple[str, ...] = ()
         self._named = 0
+        self.resting = False  # whether whole columns and rows are what lies beyond the cells in use
 
     @abstractmethod
     def compile(self, node: Node, mode: int) -> Code:
@@ -54,7 +58,7 @@ class References(ABC):
         # A relative reference in a name counts from A1.
         self.scope, self._naming = replace(scope, row=1, column=1), (*naming, key)
         try:
-            return self.compile(tree, mode if isinstance(tree, Reference) else ARRAY)
+            return self.compile(tree, mode if isinstance(tree, Reference) or _is_union(tree) else ARRAY)
         finally:
             self.scope, self._naming = scope, naming
 
@@ -68,14 +72,19 @@ class References(ABC):
             if met is None:
                 return constant(values.error(values.VALUE))
             place = met
+        height, width = (node.moved(*self.scope.delta) or node).rect.shape
+        cut = (0, 0) if mode == SCALAR else (height - place.rows, width - place.columns)
+        if self.resting and any(cut):
+            rows, columns = 1 if cut[0] else place.rows, 1 if cut[1] else place.columns
+            return constant(blanks(rows, columns), rows, columns)
         window = Window.shared(grid, place)
         if place.copies:
             self.peak = max(self.peak, place.rows * place.columns)
         read = window.read
         beyond = node.rect.size - place.rows * place.columns if node.whole else 0
         if beyond:
-            return Code(lambda: _within(read(), beyond), place.rows, place.columns, place.varies)
-        return Code(read, place.rows, place.columns, place.varies)
+            return Code(lambda: _within(read(), beyond), place.rows, place.columns, place.varies, cut)
+        return Code(read, place.rows, place.columns, place.varies, cut)
 
     def place(self, node: Reference) -> Placement | None:
         """Where the lanes look; None beyond the edges of a sheet."""
@@ -96,9 +105,9 @@ class References(ABC):
         if node.whole or (bottom - top + 1) * (right - left + 1) > CLIP:
             rows, columns = self.world.used()
             if node.whole != "rows":
-                bottom = min(bottom, max(rows, top, self.scope.rect.bottom))
+                bottom = min(bottom, max(rows, top + 1, self.scope.rect.bottom))
             if node.whole != "columns":
-                right = min(right, max(columns, left, self.scope.rect.right))
+                right = min(right, max(columns, left + 1, self.scope.rect.right))
         down_moves, across_moves = not node.top_fixed, not node.left_fixed
         return Placement(top, left, bottom - top + 1, right - left + 1, down_moves, across_moves, height, width)
 
@@ -122,10 +131,35 @@ class References(ABC):
             return place.top <= rect.top and rect.bottom < place.top + place.rows
         return place.left <= rect.left and rect.right < place.left + place.columns
 
+    def meant(self, node: Node) -> Node:
+        """What a name means where the formula stands; any other node is itself."""
+        if not isinstance(node, Name):
+            return node
+        if node.sheet is not None and self.world.grid(node.sheet) is None:
+            return ErrorValue(values.REF)
+        tree = self.world.name_tree(node.name, node.sheet or self.scope.sheet)
+        if tree is None:
+            return ErrorValue(values.NAME)
+        # A relative reference in a name counts from A1.
+        return self.meant(moved(tree, self.scope.row - 1, self.scope.column - 1))
+
+    def areas(self, node: Node) -> list[Node]:
+        """The references of a union, or of a name for one; the node alone where it is none."""
+        tree = self.meant(node)
+        if not _is_union(tree):
+            return [node]
+        found: list[Node] = []
+        while isinstance(tree, Binary) and tree.operator == ",":
+            found[:0] = self.areas(tree.right)
+            tree = tree.left
+        return self.areas(tree) + found
+
     def combined(self, node: Binary, operator: str, mode: int) -> Code:
         """Range, intersection and union of references that are known before anything is computed."""
         if operator == ",":
-            return constant(values.error(values.VALUE))
+            if mode == SCALAR:
+                return constant(values.error(values.VALUE))
+            raise UnsupportedFunction(_UNION)
         if operator == ":" and any(isinstance(part, Call) for part in (node.left, node.right)):
             return self.spanned(node)
         found = self.static(node)
@@ -192,15 +226,13 @@ class References(ABC):
 
     def static(self, node: Node) -> Reference | ExcelError:
         """The reference that a node is, as seen from the first lane."""
+        node = self.meant(node)
         if isinstance(node, Reference):
             return node
-        if isinstance(node, Name):
-            tree = self.world.name_tree(node.name, node.sheet or self.scope.sheet)
-            if tree is None:
-                return values.NAME
-            return self.static(tree) if not isinstance(tree, Name) else values.VALUE
         if isinstance(node, ErrorValue):
             return node.error
+        if _is_union(node):
+            raise UnsupportedFunction(_UNION)
         if not isinstance(node, Binary) or node.operator not in (":", " "):
             raise UnsupportedFunction("range whose ends are computed")
         one, other = self.static(node.left), self.static(node.right)
@@ -237,6 +269,10 @@ class References(ABC):
         whole = "columns" if (corners[0], corners[2]) == (1, MAX_ROWS) else ""
         whole = "rows" if (corners[1], corners[3]) == (1, MAX_COLUMNS) else whole
         return Reference(*corners, True, True, True, True, one.sheet, whole)
+
+
+def _is_union(node: Node) -> bool:
+    return isinstance(node, Binary) and node.operator == ","
 
 
 def _within(value: Value, beyond: int) -> Value:

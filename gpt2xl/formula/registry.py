@@ -3,8 +3,9 @@
 Parameters are spelt one letter each: `n` number; `s` strict number, as the functions that came with Excel's Analysis
 ToolPak take them (a truth value is `#VALUE!`, an argument left out `#N/A`); `d` date, `e` strict date; `t` text, `u`
 strict text, `b` truth value, `v` any scalar; `r` a range (a reference passes whole, an expression is computed as in an
-ordinary formula); `a` an array (its expression is always computed as in an array formula). A `?` after a letter makes
-it and what follows optional; `*` at the end repeats the last letter, `+` the last two.
+ordinary formula); `a` an array (its expression is always computed as in an array formula). `R` and `A` may be unions
+of references too, whose cells then come side by side in one row. A `?` after a letter makes it and what follows
+optional; `*` at the end repeats the last letter, `+` the last two; a range that is repeated may be a union.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Signature:
         required, _, optional = text.partition("?")
         letters = (required + optional).rstrip("*+").replace("?", "")
         count = {"*": 1, "+": 2}.get(text[-1:], 0)
+        letters = f"{letters[:-1]}R" if text.endswith("r*") else letters
         # "n?n" marks the letter before the sign: it and all that follow may be left out.
         least = len(required) - 1 if "?" in text else len(letters)
         return cls(letters, least, 255 if count else len(letters), letters[-count:] if count else "")

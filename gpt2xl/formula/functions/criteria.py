@@ -12,7 +12,7 @@ import numpy as np
 
 from gpt2xl.a1 import BLANK, BOOL, ERROR, ERROR_TEXTS, NUMBER, TEXT
 from gpt2xl.formula import coerce, values
-from gpt2xl.formula.code import Code, Compiling, common, wanted
+from gpt2xl.formula.code import Code, Compiling, common
 from gpt2xl.formula.functions.search import wildcard
 from gpt2xl.formula.operators import BINARY, align
 from gpt2xl.formula.precedents import resized
@@ -193,7 +193,7 @@ def _one(name: str, function: Callable[[NDArray[np.float64]], tuple[float, int]]
         if isinstance(cells, Reference) and isinstance(source, Reference):
             source = resized(cells, source)
         arguments = ((cells, "r"), (want, "v"), (source, "r"))
-        codes = [compiler.compile(item, wanted(letter, mode)) for item, letter in arguments]
+        codes = [compiler.argument(letter, item, mode) for item, letter in arguments]
         world, (first, second, third) = compiler.world, [code.run for code in codes]
 
         def run() -> Value:

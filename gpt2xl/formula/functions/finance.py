@@ -205,7 +205,7 @@ def _present(flows: Sequence[float], rate: float) -> float:
     return total
 
 
-@whole("IRR", "rv?")
+@whole("IRR", "Rv?")
 def irr(context: Context, values: Value, guess: Value | None = None) -> Value:
     """IRR(values, [guess]): the rate at which the flows are worth nothing; `#NUM!` without a payment or a receipt
     (ECMA-376, 18.17.7)."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpt2xl.errors import UnsupportedFunction
 from gpt2xl.formula import coerce, values
 from gpt2xl.formula.code import ARRAY, SCALAR, Code, Compiling, Scope, SingleLanes, common, constant
 from gpt2xl.formula.coerce import Errors, merge
@@ -14,26 +15,27 @@ from gpt2xl.formula.functions.picking import lane_numbers, pick
 from gpt2xl.formula.functions.ranges import wrong
 from gpt2xl.formula.operators import align
 from gpt2xl.formula.registry import special
-from gpt2xl.formula.tree import Call, Missing, Name, Node, Number, Reference
+from gpt2xl.formula.tree import Call, Missing, Node, Number, Reference
 from gpt2xl.formula.values import REF, VALUE, Unread, Value
 
 if TYPE_CHECKING:
     from gpt2xl.formula.window import Placement
 
 
-@special("INDEX", "rvv?v")
+@special("INDEX", "Rvv?v")
 def index(compiler: Compiling, node: Call, mode: int) -> Code:
     """INDEX(array, row, [column], [area]): 0 or nothing is the whole row or column; beyond the array is `#REF!`
     (ECMA-376, 18.17.7)."""
-    if len(node.arguments) == 4:
-        area = node.arguments[3]
-        if not isinstance(area, Number) or area.value != 1:
-            return constant(values.error(REF))
-        node = Call(node.name, node.arguments[:3])
+    area = _area(compiler, node)
+    if area is None:
+        return constant(values.error(REF))
+    node = Call(node.name, (area, *node.arguments[1:3]))
     part = _whole_part(node) if mode == SCALAR else None
     if part is not None:
         return compiler.compile(part, SCALAR)
-    source = compiler.compile(node.arguments[0], ARRAY)
+    if mode != SCALAR and all(map(_is_all, node.arguments[1:])):
+        return compiler.compile(area, ARRAY)
+    source = compiler.argument("A", area, ARRAY)
     places = [compiler.compile(item, ARRAY if mode == ARRAY else SCALAR) for item in node.arguments[1:]]
     pool, table, runs = compiler.world.pool, source.run, [place.run for place in places]
 
@@ -50,6 +52,17 @@ def index(compiler: Compiling, node: Call, mode: int) -> Code:
             code.rows = max(code.rows, source.rows if rows_whole else 1)
             code.columns = max(code.columns, source.columns if columns_whole else 1)
     return code if mode != SCALAR else _one_cell(code, _corner(compiler, node.arguments[0]), compiler.scope)
+
+
+def _area(compiler: Compiling, node: Call) -> Node | None:
+    """What INDEX picks from: of a union the area whose number is given, the first without one; None beyond them."""
+    areas = compiler.areas(node.arguments[0])
+    number = node.arguments[3] if len(node.arguments) == 4 else Number(1)
+    if isinstance(number, Missing):
+        number = Number(1)
+    if not isinstance(number, Number):
+        raise UnsupportedFunction("INDEX with a computed area")
+    return areas[int(number.value) - 1] if 1 <= int(number.value) <= len(areas) else None
 
 
 def _whole_part(node: Call) -> Reference | None:
@@ -76,6 +89,10 @@ def _whole_part(node: Call) -> Reference | None:
     return cells
 
 
+def _is_all(node: Node) -> bool:
+    return isinstance(node, Missing) or (isinstance(node, Number) and node.value == 0)
+
+
 def _may_be_whole(node: Node) -> bool:
     """Whether an index is written as 0 or left out."""
     return isinstance(node, Missing) or (isinstance(node, Number) and node.value < 1)
@@ -83,7 +100,7 @@ def _may_be_whole(node: Node) -> bool:
 
 def _corner(compiler: Compiling, node: Node) -> Placement | None:
     """Where the cells lie that INDEX picks from; None for an array."""
-    found = compiler.static(node) if isinstance(node, Reference | Name) else None
+    found = compiler.meant(node)
     return compiler.place(found) if isinstance(found, Reference) else None
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from gpt2xl.a1 import BLANK, BOOL, ERROR, NUMBER, TEXT
 from gpt2xl.formula import coerce, values
-from gpt2xl.formula.code import ARRAY, RANGE, Code, Compiling, constant
+from gpt2xl.formula.code import Code, Compiling, constant
 from gpt2xl.formula.registry import Context, special, whole
-from gpt2xl.formula.tree import Binary, Call, Name, Reference
+from gpt2xl.formula.tree import Binary, Call, Reference
 from gpt2xl.formula.values import BOOLS, NA, Value
 
 if TYPE_CHECKING:
@@ -55,12 +55,10 @@ _parity("ISODD", "ECMA-376, 18.17.7", 1.0)
 @special("ISREF", "v")
 def isref(compiler: Compiling, node: Call, mode: int) -> Code:
     """ISREF(value): whether the argument is a reference, as written or by INDEX (ECMA-376, 18.17.7)."""
-    argument = node.arguments[0]
+    argument = compiler.meant(node.arguments[0])
     holds = isinstance(argument, Reference) or (isinstance(argument, Binary) and argument.operator in ":, ")
     if isinstance(argument, Call) and argument.name == "INDEX":
         return compiler.compile(Call("NOT", (Call("ISERROR", (argument,)),)), mode)
-    if isinstance(argument, Name):
-        holds = isinstance(compiler.world.name_tree(argument.name, argument.sheet or compiler.scope.sheet), Reference)
     return constant(Value(np.full((1, 1, 1), float(holds)), BOOLS))
 
 
@@ -101,7 +99,7 @@ _TYPES = np.array([1.0, 1.0, 2.0, 4.0, 16.0])
 @special("TYPE", "v")
 def type_(compiler: Compiling, node: Call, mode: int) -> Code:
     """TYPE(value): 1 number, 2 text, 4 truth value, 16 error, 64 array (ECMA-376, 18.17.7)."""
-    code = compiler.compile(node.arguments[0], ARRAY if mode == ARRAY else RANGE)
+    code = compiler.argument("r", node.arguments[0], mode)
     run = code.run
 
     def kinds() -> Value:

@@ -80,7 +80,7 @@ special("IFERROR", "vv")(_rescue("IFERROR", ()))
 special("IFNA", "vv")(_rescue("IFNA", (NA.code,)))
 
 
-@special("CHOOSE", "vr*")
+@special("CHOOSE", "vv*")
 def choose(compiler: Compiling, node: Call, mode: int) -> Code:
     """CHOOSE(index, value1, ...); only the chosen value counts (ECMA-376, 18.17.7)."""
     index = compiler.compile(node.arguments[0], _inside(mode))

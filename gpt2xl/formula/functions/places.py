@@ -43,8 +43,10 @@ def _position(name: str, down: bool, source: str) -> None:
                 whole_lanes = height * width if (place.down if down else place.across) else 1
                 if whole_lanes > 1:
                     raise SingleLanes
-                num = np.arange(first, first + count, dtype=np.float64).reshape((1, -1, 1) if down else (1, 1, -1))
-                return constant(Value(num), *num.shape[1:])
+                beyond = found.rect.shape[0 if down else 1] - count
+                if compiler.resting and beyond:
+                    first, count, beyond = first + count, beyond, 0
+                return _steps(first, count, beyond, down)
             if not (place.down if down else place.across):
                 return constant(values.number(float(first)))
             steps = np.arange(first, first + (height if down else width), dtype=np.float64)
@@ -53,6 +55,17 @@ def _position(name: str, down: bool, source: str) -> None:
 
     build.__doc__ = f"{name}([reference]): its number, or the formula's own ({source})."
     special(name, "v?")(build)
+
+
+def _steps(first: int, count: int, beyond: int, down: bool) -> Code:
+    """Numbers of rows or columns, made anew at every run: a whole column has a million."""
+    shape = (1, count, 1) if down else (1, 1, count)
+    return Code(
+        lambda: Value(np.arange(first, first + count, dtype=np.float64).reshape(shape)),
+        *shape[1:],
+        beyond=(beyond, 0) if down else (0, beyond),
+        computed=True,
+    )
 
 
 def _always(value: Value) -> Callable[[], Value]:
@@ -78,13 +91,15 @@ def _extent(name: str, axis: int, source: str) -> None:
             if moved is None:
                 return constant(values.error(REF))
             return constant(values.number(float(moved.rect.shape[axis])))
-        run = compiler.compile(argument, ARRAY).run
+        code = compiler.argument("a", argument, ARRAY)
+        run, held = code.run, (code.rows, code.columns)[axis]
 
         def count() -> Value:
             value = run()
             if value.num.size == 1 and value.kinds.item() == ERROR:
                 return value
-            return values.number(float(value.num.shape[axis + 1]))
+            size = value.num.shape[axis + 1]
+            return values.number(float(size + code.beyond[axis] * (size == held)))
 
         return Code(count)
 

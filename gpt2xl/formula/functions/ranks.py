@@ -34,13 +34,13 @@ def _ranked(context: Context, value: Value, which: Value, place: Any) -> Value:
     return Value(result) if errors is None else coerce.with_errors(result, None, errors)
 
 
-@whole("SMALL", "av", "scalars")
+@whole("SMALL", "Av", "scalars")
 def small(context: Context, value: Value, which: Value) -> Value:
     """SMALL(array, k) (ECMA-376, 18.17.7)."""
     return _ranked(context, value, which, lambda k, n: (np.trunc(k) - 1, None, (np.trunc(k) < 1) | (np.trunc(k) > n)))
 
 
-@whole("LARGE", "av", "scalars")
+@whole("LARGE", "Av", "scalars")
 def large(context: Context, value: Value, which: Value) -> Value:
     """LARGE(array, k) (ECMA-376, 18.17.7)."""
     return _ranked(context, value, which, lambda k, n: (n - np.trunc(k), None, (np.trunc(k) < 1) | (np.trunc(k) > n)))
@@ -51,13 +51,13 @@ def _between(position: Any) -> tuple[Any, Any]:
     return index, position - index
 
 
-@whole("PERCENTILE", "av", "scalars")
+@whole("PERCENTILE", "Av", "scalars")
 def percentile(context: Context, value: Value, which: Value) -> Value:
     """PERCENTILE(array, k): k from 0 to 1, between neighbours in proportion (ECMA-376, 18.17.7)."""
     return _ranked(context, value, which, lambda k, n: (*_between(k * (n - 1)), (k < 0) | (k > 1) | (n == 0)))
 
 
-@whole("QUARTILE", "av", "scalars")
+@whole("QUARTILE", "Av", "scalars")
 def quartile(context: Context, value: Value, which: Value) -> Value:
     """QUARTILE(array, quart) (ECMA-376, 18.17.7)."""
     return _ranked(
@@ -72,7 +72,7 @@ alias("PERCENTILE.INC", "PERCENTILE")
 alias("QUARTILE.INC", "QUARTILE")
 
 
-@whole("RANK", "vrv?", "scalars")
+@whole("RANK", "vRv?", "scalars")
 def rank(context: Context, sought: Value, value: Value, direction: Value | None = None) -> Value:
     """RANK(number, range, [order]): downwards unless order is not 0; `#N/A` for a number not there
     (ECMA-376, 18.17.7)."""
@@ -106,13 +106,13 @@ def rank(context: Context, sought: Value, value: Value, direction: Value | None 
 alias("RANK.EQ", "RANK")
 
 
-@whole("PERCENTILE.EXC", "av", "scalars")
+@whole("PERCENTILE.EXC", "Av", "scalars")
 def percentile_exc(context: Context, value: Value, which: Value) -> Value:
     """PERCENTILE.EXC(array, k): k between 1/(n+1) and n/(n+1) (Microsoft, PERCENTILE.EXC)."""
     return _ranked(context, value, which, _exclusive)
 
 
-@whole("QUARTILE.EXC", "av", "scalars")
+@whole("QUARTILE.EXC", "Av", "scalars")
 def quartile_exc(context: Context, value: Value, which: Value) -> Value:
     """QUARTILE.EXC(array, quart) (Microsoft, QUARTILE.EXC)."""
     return _ranked(context, value, which, lambda k, n: _exclusive(np.trunc(k) / 4, n))
@@ -150,7 +150,7 @@ def _percentrank(name: str, exclusive: bool) -> None:
         return Value(num) if bad is None else coerce.with_errors(num, None, bad)
 
     apply.__doc__ = f"{name}(array, x, [significance]): the share of the numbers below x (Microsoft, {name})."
-    whole(name, "avv?", "scalars")(apply)
+    whole(name, "Avv?", "scalars")(apply)
 
 
 _percentrank("PERCENTRANK.INC", False)
@@ -158,7 +158,7 @@ _percentrank("PERCENTRANK.EXC", True)
 alias("PERCENTRANK", "PERCENTRANK.INC")
 
 
-@whole("RANK.AVG", "vrv?", "scalars")
+@whole("RANK.AVG", "vRv?", "scalars")
 def rank_avg(context: Context, sought: Value, value: Value, direction: Value | None = None) -> Value:
     """RANK.AVG(number, range, [order]): equal numbers share the mean of their places (Microsoft, RANK.AVG)."""
     if direction is not None:
@@ -172,7 +172,7 @@ def rank_avg(context: Context, sought: Value, value: Value, direction: Value | N
     return Value(first.num + np.where(first.kinds == 0, shift, 0.0), first.kind)
 
 
-@whole("TRIMMEAN", "an")
+@whole("TRIMMEAN", "An")
 def trimmean(context: Context, value: Value, share: Value) -> Value:
     """TRIMMEAN(array, percent): the mean without a share of the smallest and the largest (ECMA-376, 18.17.7)."""
     found = sample(context, value)

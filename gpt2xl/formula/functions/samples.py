@@ -10,7 +10,7 @@ import numpy as np
 
 from gpt2xl.a1 import BLANK, BOOL, NUMBER, TEXT
 from gpt2xl.formula import coerce, values
-from gpt2xl.formula.code import RANGE, SCALAR, Code, Compiling, SingleLanes, constant
+from gpt2xl.formula.code import SCALAR, Code, Compiling, SingleLanes, constant
 from gpt2xl.formula.coerce import merge
 from gpt2xl.formula.functions.ranges import by_lane, first_error, flat, is_scalar, joined, wrong
 from gpt2xl.formula.operators import BINARY
@@ -157,7 +157,7 @@ def permut(n: Any, k: Any) -> Any:
     return _permutations(n, k)
 
 
-@whole("FREQUENCY", "aa", "array")
+@whole("FREQUENCY", "AA", "array")
 def frequency(context: Context, data: Value, bins: Value) -> Value:
     """FREQUENCY(data, bins): a column of one count more than there are bins (ECMA-376, 18.17.7)."""
     errors = merge(first_error(data), first_error(bins))
@@ -192,12 +192,12 @@ def subtotal(compiler: Compiling, node: Call, mode: int) -> Code:
         raise SingleLanes
     world, which = compiler.world, compiler.compile(node.arguments[0], SCALAR).run
     ranges: list[tuple[str, Rect, Callable[[], Value]]] = []
-    for argument in node.arguments[1:]:
+    for argument in (area for item in node.arguments[1:] for area in compiler.areas(item)):
         found = compiler.static(argument)
         place = None if isinstance(found, ExcelError) else compiler.place(found)
         if isinstance(found, ExcelError) or place is None:
             return constant(values.error(found if isinstance(found, ExcelError) else values.REF))
-        ranges.append((found.sheet or compiler.scope.sheet, place.bounding, compiler.compile(argument, RANGE).run))
+        ranges.append((found.sheet or compiler.scope.sheet, place.bounding, compiler.argument("r", argument, mode).run))
 
     def run() -> Value:
         num, errors = coerce.numbers(world.pool, which())
