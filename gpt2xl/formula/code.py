@@ -134,9 +134,14 @@ def common(run: Callable[[], Value], *codes: Code) -> Code:
         max((code.rows for code in codes), default=1),
         max((code.columns for code in codes), default=1),
         any(code.varies for code in codes),
-        (max((code.beyond[0] for code in codes), default=0), max((code.beyond[1] for code in codes), default=0)),
+        _farthest(codes),
         computed=True,
     )
+
+
+def _farthest(codes: tuple[Code, ...]) -> tuple[int, int]:
+    cut = [code.beyond for code in codes if code.beyond != (0, 0)]
+    return (max(rows for rows, _ in cut), max(columns for _, columns in cut)) if cut else (0, 0)
 
 
 def side_by_side(codes: list[Code]) -> Code:

@@ -149,7 +149,7 @@ class Compiler(References):
         world, apply, runs = self.world, function.apply, [code.run for code in codes]
         run: Callable[[], Value]
         if any(
-            letter in "raRA" and code.computed and any(code.beyond)
+            code.beyond != (0, 0) and code.computed and letter in "raRA"
             for (letter, _), code in zip(arguments, codes, strict=True)
         ):
             rests = [

@@ -72,8 +72,7 @@ class References(ABC):
             if met is None:
                 return constant(values.error(values.VALUE))
             place = met
-        height, width = (node.moved(*self.scope.delta) or node).rect.shape
-        cut = (0, 0) if mode == SCALAR else (height - place.rows, width - place.columns)
+        cut = (0, 0) if mode == SCALAR else self._cut(node, place)
         if self.resting and any(cut):
             rows, columns = 1 if cut[0] else place.rows, 1 if cut[1] else place.columns
             return constant(blanks(rows, columns), rows, columns)
@@ -85,6 +84,15 @@ class References(ABC):
         if beyond:
             return Code(lambda: _within(read(), beyond), place.rows, place.columns, place.varies, cut)
         return Code(read, place.rows, place.columns, place.varies, cut)
+
+    def _cut(self, node: Reference, place: Placement) -> tuple[int, int]:
+        """How many rows and columns `place` leaves out, beyond the cells in use."""
+        size = (node.bottom - node.top + 1) * (node.right - node.left + 1)
+        mixed = node.top_fixed != node.bottom_fixed or node.left_fixed != node.right_fixed
+        if not (node.whole or size > CLIP or mixed):
+            return 0, 0
+        height, width = (node.moved(*self.scope.delta) or node).rect.shape
+        return height - place.rows, width - place.columns
 
     def place(self, node: Reference) -> Placement | None:
         """Where the lanes look; None beyond the edges of a sheet."""
@@ -145,6 +153,12 @@ class References(ABC):
 
     def areas(self, node: Node) -> list[Node]:
         """The references of a union, or of a name for one; the node alone where it is none."""
+        if not isinstance(node, Name | Binary):
+            return [node]
+        if isinstance(node, Name):
+            named = self.world.name_tree(node.name, node.sheet or self.scope.sheet)
+            if isinstance(named, Reference):  # as nearly all are
+                return [node]
         tree = self.meant(node)
         if not _is_union(tree):
             return [node]
