@@ -283,6 +283,16 @@ def shard_missing(folder: Path) -> None:
     (folder / "model-00002-of-00002.safetensors").unlink()
 
 
+def index_missing(folder: Path) -> None:
+    in_shards(weights(folder), folder)
+    (folder / "model.safetensors.index.json").unlink()
+
+
+def index_of_pickles_missing(folder: Path) -> None:
+    as_pickles_in_shards(weights(folder), folder)
+    (folder / "pytorch_model.bin.index.json").unlink()
+
+
 def shard_without_its_tensor(folder: Path) -> None:
     in_shards(weights(folder), folder)
     shutil.copy(folder / "model-00001-of-00002.safetensors", folder / "model-00002-of-00002.safetensors")
@@ -327,6 +337,12 @@ FAULTS: list[tuple[str, Callable[[Path], Any], str]] = [
     ("pickled list", no_dictionary, "holds no state_dict of tensors"),
     ("pickled number", no_tensor, "`step` in"),
     ("shard missing", shard_missing, "lists model-00002-of-00002.safetensors, which is missing"),
+    ("index missing", index_missing, "part of the weights only: model.safetensors.index.json, which lists the shards"),
+    (
+        "index of pickles missing",
+        index_of_pickles_missing,
+        "only: pytorch_model.bin.index.json, which lists the shards",
+    ),
     ("shard incomplete", shard_without_its_tensor, "in model-00002-of-00002.safetensors, which does not hold it"),
     ("shard elsewhere", shard_elsewhere, "names '../other.safetensors', which is no file beside it"),
     ("index without map", index_without_map, "holds no weight_map"),
