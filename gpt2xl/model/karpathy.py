@@ -30,7 +30,7 @@ from gpt2xl.model.characters import META, TRAINING_TEXT, character_vocabulary, r
 from gpt2xl.model.config import Config, activation
 from gpt2xl.model.files import read_json_if_there
 from gpt2xl.model.pickles import read_pickle, tensors_of
-from gpt2xl.model.tensors import Stored, Tensors
+from gpt2xl.model.tensors import Stored, Tensors, unwrapped
 from gpt2xl.model.tokenizer_files import PAIRS
 from gpt2xl.model.vocabulary import Vocabulary
 
@@ -180,8 +180,7 @@ def _config(sizes: Mapping[str, int], function: str) -> Config:
 
 
 def _without_prefix(stored: Mapping[str, Stored]) -> dict[str, Stored]:
-    """Without the prefix that torch.compile puts before every name."""
-    return {name.removeprefix("_orig_mod."): entry for name, entry in stored.items()}
+    return {name: stored[old] for old, name in unwrapped(stored).items()}
 
 
 def _transposed(stored: Mapping[str, Stored]) -> Tensors:

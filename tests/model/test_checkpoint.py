@@ -106,7 +106,24 @@ def without_prefix(state: State, folder: Path) -> None:
 def with_masks_and_other_heads(state: State, folder: Path) -> None:
     masks = {f"transformer.h.{i}.attn.bias": torch.ones(1, 1, 16, 16, dtype=torch.uint8) for i in range(2)}
     masks |= {"transformer.h.0.attn.masked_bias": torch.tensor(-1e4), "score.weight": torch.ones(2, 8)}
-    save(state | masks, folder)
+    heads = {f"{head}.weight": torch.ones(2, 8) for head in ("classifier", "qa_outputs", "v_head.summary")}
+    save(state | masks | heads, folder)
+
+
+def compiled(state: State, folder: Path) -> None:
+    save({f"_orig_mod.{name}": values for name, values in state.items()}, folder)
+
+
+def compiled_as_pickle(state: State, folder: Path) -> None:
+    as_pickle({f"_orig_mod.{name}": values for name, values in state.items()}, folder)
+
+
+def distributed(state: State, folder: Path) -> None:
+    save({f"module.{name}": values for name, values in state.items()}, folder)
+
+
+def distributed_and_compiled(state: State, folder: Path) -> None:
+    in_shards({f"_orig_mod.module.{name}": values for name, values in state.items()}, folder)
 
 
 def in_shards(state: State, folder: Path) -> None:
@@ -150,6 +167,10 @@ FORMATS = [
     as_pickles_in_shards,
     as_old_pickle,
     with_a_copy_of_wte_as_head,
+    compiled,
+    compiled_as_pickle,
+    distributed,
+    distributed_and_compiled,
 ]
 
 
@@ -369,6 +390,11 @@ FAULTS: list[tuple[str, Callable[[Path], Any], str]] = [
         "twice",
         spoil_weights(lambda s: s.update({"wte.weight": s[WTE].clone()})),
         "hold `wte` twice, with and without `transformer.`",
+    ),
+    (
+        "two models",
+        spoil_weights(lambda s: s.update({f"module.{name}": s[name].clone() for name in list(s)})),
+        "hold `module.",
     ),
     ("NaN", spoil_weights(set_value("transformer.wpe.weight", float("nan"))), "is not finite (first in row 2)"),
     ("infinity", spoil_weights(set_value("transformer.wpe.weight", float("-inf"))), "`wpe` in {folder} holds a number"),
