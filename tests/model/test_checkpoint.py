@@ -471,7 +471,7 @@ def test_a_pickle_without_torch(scratch: Path, monkeypatch: pytest.MonkeyPatch) 
     as_pickle(weights(scratch), scratch)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(
-        ModelError, match=re.escape("`pip install gpt2xl[torch]` or save the model as model.safetensors")
+        ModelError, match=re.escape("`pip install gpt2xl[torch]`, or save the model as model.safetensors")
     ):
         load_checkpoint(scratch)
 
