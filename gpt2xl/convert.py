@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from gpt2xl import __version__, lessons, tables
 from gpt2xl.a1 import MAX_CELL_TEXT, MAX_COLUMNS, Rect
+from gpt2xl.answer import check_answer
 from gpt2xl.decimals import Doubles
 from gpt2xl.errors import ExerciseError, LimitError, OutputError, PromptError
 from gpt2xl.formula import Book
@@ -197,6 +198,8 @@ def build(
         with threadpool_limits(1, "blas") if large else nullcontext():
             add_formulas(plan, book)
             book.recalculate()
+        if solution or not exercises:
+            check_answer(book, plan.names, checkpoint.config)
         book.forget_code()  # the sheets' text takes its place
 
     # Many parameters are packed while all the rest is made.
