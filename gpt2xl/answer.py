@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from gpt2xl.a1 import ERROR
 from gpt2xl.errors import PromptError, WorkbookError
-from gpt2xl.formula import Book, ExcelError
-from gpt2xl.model.config import Config
-from gpt2xl.model.generation import PREFIX
-from gpt2xl.model.steps import not_finite, step_names
+from gpt2xl.formula import ExcelError
 from gpt2xl.workbook import Workbook
 
 _NAMES = ("prompt", "token_ids", "tokens", "n_tokens", "next_token_id", "next_token", "logits", "probs")
@@ -21,18 +17,6 @@ _NAMES = ("prompt", "token_ids", "tokens", "n_tokens", "next_token_id", "next_to
 def is_ours(workbook: Workbook) -> bool:
     """Whether a workbook has all the names that an answer is read from."""
     return all(name in workbook for name in _NAMES)
-
-
-def check_answer(book: Book, names: Collection[str], config: Config) -> None:
-    """Raise `ModelError`, with the first step that is no number, where a workbook with these names predicts nothing."""
-
-    def fails(name: str) -> bool:
-        kind = book.get(*book.resolve(name)).kind if name in names else None
-        return kind is not None and bool((kind == ERROR).any())
-
-    if any(map(fails, ("next_token_id", "logits", "generated_ids", "corrupted.logits"))):
-        steps = (prefix + step for prefix in ("", PREFIX, "corrupted.") for step in step_names(config))
-        raise not_finite(next(filter(fails, steps), "logits"))
 
 
 def read_values(workbook: Workbook, wanted: Sequence[str]) -> dict[str, Any]:

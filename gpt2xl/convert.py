@@ -20,7 +20,6 @@ from threadpoolctl import threadpool_limits
 
 from gpt2xl import __version__, lessons, tables
 from gpt2xl.a1 import MAX_CELL_TEXT, MAX_COLUMNS, Rect
-from gpt2xl.answer import check_answer
 from gpt2xl.decimals import Doubles
 from gpt2xl.errors import ExerciseError, LimitError, OutputError, PromptError
 from gpt2xl.formula import Book
@@ -33,8 +32,8 @@ from gpt2xl.plan.exercise import USUAL, blanked
 from gpt2xl.plan.plan import Plan, Sheet
 from gpt2xl.plan.planner import make_plan
 from gpt2xl.plan.template import load_templates
+from gpt2xl.refusals import check_answer, too_large
 from gpt2xl.surface import Surface
-from gpt2xl.too_large import too_large
 from gpt2xl.xlsx import Array, Compression, Rows, refuse_unwritable, write_workbook
 
 COMPRESSIONS = get_args(Compression)

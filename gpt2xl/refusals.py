@@ -1,12 +1,17 @@
-"""What is said of a model that no sheet can hold: its sizes, and which options would help."""
+"""Models of which no workbook is made though they were read: too large for a sheet, or without a number to answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
+from gpt2xl.a1 import ERROR
 from gpt2xl.errors import LimitError
+from gpt2xl.formula import Book
 from gpt2xl.model.checkpoint import Checkpoint
+from gpt2xl.model.config import Config
+from gpt2xl.model.generation import PREFIX
+from gpt2xl.model.steps import not_finite, step_names
 from gpt2xl.plan.dimensions import Capacity
 
 
@@ -53,3 +58,15 @@ def _fits(attempt: Callable[[int | None, Capacity], object], vocab: int | None, 
     except LimitError:
         return False
     return True
+
+
+def check_answer(book: Book, names: Collection[str], config: Config) -> None:
+    """Raise `ModelError`, with the first step that is no number, where a workbook with these names predicts nothing."""
+
+    def fails(name: str) -> bool:
+        kind = book.get(*book.resolve(name)).kind if name in names else None
+        return kind is not None and bool((kind == ERROR).any())
+
+    if any(map(fails, ("next_token_id", "logits", "generated_ids", "corrupted.logits"))):
+        steps = (prefix + step for prefix in ("", PREFIX, "corrupted.") for step in step_names(config))
+        raise not_finite(next(filter(fails, steps), "logits"))
