@@ -32,6 +32,7 @@ from gpt2xl.plan.exercise import USUAL, blanked
 from gpt2xl.plan.plan import Plan, Sheet
 from gpt2xl.plan.planner import make_plan
 from gpt2xl.plan.template import load_templates
+from gpt2xl.refusals import check_answer, too_large
 from gpt2xl.surface import Surface
 from gpt2xl.xlsx import Array, Compression, Rows, refuse_unwritable, write_workbook
 
@@ -197,6 +198,8 @@ def build(
         with threadpool_limits(1, "blas") if large else nullcontext():
             add_formulas(plan, book)
             book.recalculate()
+        if solution or not exercises:
+            check_answer(book, plan.names, checkpoint.config)
         book.forget_code()  # the sheets' text takes its place
 
     # Many parameters are packed while all the rest is made.
@@ -264,30 +267,26 @@ def plan_for(
     "corrupted". Raises `LimitError` where a sheet would have too many rows or columns.
     """
     vocabulary = checkpoint.vocabulary
-    sizes = dimensions(
-        checkpoint.config,
-        capacity,
-        vocabulary=vocabulary.size,
-        merges=len(vocabulary.merges),
-        special=len(vocabulary.special),
-        ranges=len(tables.unicode_classes()[0]),
-    )
     shapes = None if steps is None else {name: (*step.values.shape, step.before) for name, step in steps.items()}
-    try:
-        plan = make_plan(
-            load_templates(),
-            checkpoint.config,
-            sizes,
-            checks=shapes,
-            exercises=exercises,
-            solution=solution,
-            only=only,
+
+    def attempt(vocab: int | None, capacity: Capacity) -> Plan:
+        config = checkpoint.config if vocab is None else replace(checkpoint.config, vocab_size=vocab)
+        sizes = dimensions(
+            config,
+            capacity,
+            vocabulary=vocab or vocabulary.size,
+            merges=min(len(vocabulary.merges), vocab or len(vocabulary.merges)),
+            special=len(vocabulary.special),
+            ranges=len(tables.unicode_classes()[0]),
         )
+        return make_plan(
+            load_templates(), config, sizes, checks=shapes, exercises=exercises, solution=solution, only=only
+        )
+
+    try:
+        plan = attempt(None, capacity)
     except LimitError as error:
-        raise LimitError(
-            f"{checkpoint.name!r} with n_embd {checkpoint.config.n_embd:,}, {sizes['K']:,} tokens and a prompt of up "
-            f"to {capacity.max_tokens:,} is too large: {error}; take a smaller model, --vocab or --max-tokens"
-        ) from None
+        raise too_large(error, checkpoint, capacity, attempt) from None
     _check_parameters(plan, checkpoint)
     return plan
 

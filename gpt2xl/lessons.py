@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gpt2xl.errors import ModelError
 from gpt2xl.model.checkpoint import Checkpoint
 from gpt2xl.model.forward import NumpyReference
-from gpt2xl.model.loss import surprise
+from gpt2xl.model.loss import LOSS, surprise
+from gpt2xl.model.steps import not_finite
 from gpt2xl.model.vocabulary import Vocabulary
 from gpt2xl.plan.plan import Plan
 from gpt2xl.tables import Column
@@ -33,17 +35,24 @@ def constants(checkpoint: Checkpoint, points: int) -> dict[str, Column]:
     """The constants of the sheets "Words near words" and "Near at work", by their `data` key.
 
     The axes are the first two principal axes (Pearson 1901) of the embeddings of the `points` words that the chart
-    begins with; a model of fewer words or dimensions has zeros for the axes that it lacks.
+    begins with; a model of fewer words or dimensions has zeros for the axes that it lacks. Raises `ModelError` for a
+    vector whose length is not finite.
     """
     vocabulary, wte = checkpoint.vocabulary, checkpoint.tensors["wte"]
     words, ids = chosen_words(vocabulary, min(checkpoint.config.vocab_size, len(wte)), points)
     centre, axes = principal_axes(wte[sorted(set(ids))].astype(np.float64))
-    lengths = np.concatenate(
-        [
-            np.sqrt(np.square(wte[row : row + _ROWS_AT_A_TIME].astype(np.float64)).sum(axis=1))
-            for row in range(0, len(wte), _ROWS_AT_A_TIME)
-        ]
-    )
+    with np.errstate(over="ignore"):
+        lengths = np.concatenate(
+            [
+                np.sqrt(np.square(wte[row : row + _ROWS_AT_A_TIME].astype(np.float64)).sum(axis=1))
+                for row in range(0, len(wte), _ROWS_AT_A_TIME)
+            ]
+        )
+    if not np.isfinite(lengths).all():
+        raise ModelError(
+            f"the length of row {np.argmin(np.isfinite(lengths)) + 1} of `wte` is beyond what a cell can hold; "
+            f"train or fetch the model again, or leave the words' neighbours out with --plain"
+        )
     return {
         "near.words": words[:2],
         "near.chosen": words,
@@ -68,12 +77,15 @@ def reference(checkpoint: Checkpoint, prompt: str, *, short: bool, loss: bool = 
 
     `short` is for a model of many parameters, whose workbook is not to grow much by it: then
     numbers are rounded to a hundredth of what is allowed, and of many tokens the last ones are taken. A mistake in an
-    earlier row reaches these through attention.
+    earlier row reaches these through attention. Raises `ModelError` where a step is not finite.
     """
     ids = checkpoint.vocabulary.encode(prompt)
     steps = NumpyReference(checkpoint).run(ids)
     if loss:
         steps |= surprise(checkpoint, steps, ids)
+        for name in LOSS:
+            if np.isinf(steps[name]).any():
+                raise not_finite(name)
     tokens = len(steps["embed"])
     numbers = sum(values.size for values in steps.values() if values.ndim == 2)
     kept = max(1, min(tokens, SHORT_REFERENCE * tokens // numbers)) if short else tokens

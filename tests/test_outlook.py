@@ -146,18 +146,43 @@ def test_a_bar_on_a_terminal_alone(letters: Path, tmp_path: Path) -> None:
     ("changes", "parts"),
     [
         ({"n_embd": 5_461, "n_head": 1}, ["n_embd 5,461", "Weights 0", "columns 3 to 16385", "16,384 columns"]),
-        ({"n_inner": 16_383}, ["n_embd 64", "Weights 0", "columns 3 to 16385"]),
-        ({"vocab_size": 1_048_570}, ["1,048,570 tokens", "Vocabulary", "1,048,576 rows", "--vocab"]),
+        ({"n_embd": 16_400, "n_head": 1}, ["n_embd 16,400", "sheet `"]),
+        ({"n_inner": 16_383}, ["n_embd 64, n_inner 16,383", "Weights 0", "columns 3 to 16385"]),
+        ({"n_positions": 1_048_570}, ["n_positions 1,048,570", "sheet `wpe`"]),
         ({"n_embd": 1_048_570, "n_head": 1}, ["n_embd 1,048,570"]),
     ],
     ids=str,
 )
 def test_shapes_that_fit_no_sheet(changes: dict[str, int], parts: list[str], tiny: Checkpoint) -> None:
-    with pytest.raises(LimitError) as caught:
-        plan_for(replace(tiny, config=replace(tiny.config, **changes)), Capacity(16, 80), None)
-    assert "\n" not in str(caught.value)
+    said = too_large(tiny, changes, Capacity(16, 80))
     for part in parts:
-        assert part in str(caught.value)
+        assert part in said
+    assert said.endswith("; take a smaller model")  # no option changes these
+
+
+@pytest.mark.parametrize(
+    ("changes", "capacity", "parts", "way_out"),
+    [
+        ({"vocab_size": 1_048_570}, Capacity(16, 80), ["1,048,570 tokens", "Vocabulary", "1,048,576 rows"], "--vocab"),
+        ({"n_positions": 20_000}, Capacity(16_300, 80), ["a prompt of up to 16,300 tokens", "Block 0"], "--max-tokens"),
+        ({"n_positions": 20_000}, Capacity(16, 80, 16_300), ["16,300 that follow", "16,384 columns"], "--generate"),
+    ],
+    ids=["vocab_size", "max_tokens", "generate"],
+)
+def test_shapes_that_an_option_makes_fit(
+    changes: dict[str, int], capacity: Capacity, parts: list[str], way_out: str, tiny: Checkpoint
+) -> None:
+    said = too_large(tiny, changes, capacity)
+    for part in parts:
+        assert part in said
+    assert said.endswith(f"; take a smaller model or a smaller {way_out}")
+
+
+def too_large(tiny: Checkpoint, changes: dict[str, int], capacity: Capacity) -> str:
+    with pytest.raises(LimitError) as caught:
+        plan_for(replace(tiny, config=replace(tiny.config, **changes)), capacity, None)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(("n_head", "n_embd"), [(16, 1024), (20, 1280), (25, 1600)], ids=["medium", "large", "xl"])

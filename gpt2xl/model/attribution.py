@@ -24,6 +24,7 @@ ATTRIBUTION = tuple(
 )
 
 
+@np.errstate(all="ignore")  # what comes of it is compared, finite or not
 def attribution(checkpoint: Checkpoint, steps: Steps, token_ids: Sequence[int], token: int) -> Steps:
     """What the parts of the model add to the logit of `token`, by the workbook's names, from the steps of a reference.
 

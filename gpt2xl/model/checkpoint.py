@@ -19,14 +19,15 @@ from gpt2xl.errors import ModelError
 from gpt2xl.model.config import Config
 from gpt2xl.model.karpathy import find_linear, read_linear
 from gpt2xl.model.source import TOKENIZER_FILES, find_folder
-from gpt2xl.model.tensors import Tensors
+from gpt2xl.model.tensors import Tensors, unwrapped
 from gpt2xl.model.vocabulary import Vocabulary
 from gpt2xl.model.weights import WEIGHT_FILES, read_weights, refuse_other_frameworks, weight_files
 
 # Causal masks that older versions of transformers stored beside the parameters.
 _MASK = re.compile(r"h\.\d+\.(attn|crossattention)\.(bias|masked_bias)")
 # Heads of other tasks, which do not take part in predicting the next token.
-_OTHER_HEADS = ("score.", "classifier.", "multiple_choice_head.")
+# (`v_head.` is that of trl's AutoModelForCausalLMWithValueHead.)
+_OTHER_HEADS = ("score.", "classifier.", "multiple_choice_head.", "qa_outputs.", "v_head.")
 
 
 @dataclass
@@ -133,8 +134,8 @@ def _by_workbook_name(stored: Tensors, folder: Path) -> Tensors:
     """`transformer.wte.weight` -> `wte`, `transformer.h.0.ln_1.bias` -> `h.0.ln_1.bias`, without masks."""
     names: dict[str, str] = {}
     seen: set[str] = set()
-    for stored_name in stored:
-        name = stored_name.removeprefix("transformer.")
+    for stored_name, name in unwrapped(stored).items():
+        name = name.removeprefix("transformer.")
         if _MASK.fullmatch(name) or name.startswith(_OTHER_HEADS):
             continue
         name = {"wte.weight": "wte", "wpe.weight": "wpe"}.get(name, name)

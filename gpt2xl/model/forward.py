@@ -12,9 +12,14 @@ import numpy as np
 
 from gpt2xl.model.checkpoint import Checkpoint
 from gpt2xl.model.interventions import Interventions
-from gpt2xl.model.steps import Array, Steps, check_ids
+from gpt2xl.model.steps import Array, Steps, check_finite, check_ids, not_finite, step_names
+
+# Where a result can be finite though a number on the way was not, as x / infinity is, and cells show an error. Never
+# around a matrix product, of which some BLAS libraries report what did not happen.
+_strictly = np.errstate(over="raise", divide="raise", invalid="raise")
 
 
+@_strictly
 def gelu_new(x: Array) -> Array:
     """GPT-2's GELU, by tanh (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
     return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
@@ -50,6 +55,7 @@ def softmax(x: Array) -> Array:
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True), dtype=np.float64)
 
 
+@_strictly
 def layer_norm(x: Array, weight: Array, bias: Array, epsilon: float) -> Array:
     """Rows of mean 0 and (population) variance 1, then scaled and shifted: [n, D] -> [n, D]."""
     mean = x.mean(axis=-1, keepdims=True)  # [n, 1]
@@ -64,11 +70,20 @@ class NumpyReference:
         self.config = checkpoint.config
         self._tensors = checkpoint.tensors
 
+    @np.errstate(all="ignore")  # `check_finite` says what came of it
     def run(self, token_ids: Sequence[int], changes: Interventions | None = None) -> Steps:
         check_ids(self.config, token_ids)
         changes = changes or Interventions.none(self.config)
-        ids = list(token_ids)
         steps: Steps = {}
+        try:
+            self._run(list(token_ids), steps, changes)
+        except FloatingPointError:
+            check_finite(steps)
+            raise not_finite(next(name for name in step_names(self.config) if name not in steps)) from None
+        check_finite(steps)
+        return steps
+
+    def _run(self, ids: list[int], steps: Steps, changes: Interventions) -> None:
         x = self._get("wte", ids) + self._get("wpe", slice(len(ids))) * changes.positions  # [n, D]
         steps["embed"] = x
         for i in range(self.config.n_layer):
@@ -76,7 +91,6 @@ class NumpyReference:
         steps["ln_f"] = self._layer_norm(x, "ln_f")  # [n, D]
         steps["logits"] = self._logits(steps["ln_f"][-1])  # [D] -> [V]
         steps["probs"] = softmax(steps["logits"])  # [V]
-        return steps
 
     def _block(self, x: Array, layer: int, steps: Steps, changes: Interventions) -> Array:
         at = f"h.{layer}."

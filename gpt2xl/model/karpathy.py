@@ -29,12 +29,10 @@ from gpt2xl.errors import ModelError
 from gpt2xl.model.characters import META, TRAINING_TEXT, character_vocabulary, read_meta, read_training_text
 from gpt2xl.model.config import Config, activation
 from gpt2xl.model.files import read_json_if_there
-from gpt2xl.model.pickles import read_pickle, tensors_of
-from gpt2xl.model.tensors import Stored, Tensors
+from gpt2xl.model.pickles import LINEAR_FILES, read_pickle, tensors_of
+from gpt2xl.model.tensors import Stored, Tensors, unwrapped
 from gpt2xl.model.tokenizer_files import PAIRS
 from gpt2xl.model.vocabulary import Vocabulary
-
-FILES = ("ckpt.pt", "model.pt")
 
 _MATRIX = re.compile(r"(transformer\.)?h\.\d+\.(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight")
 _BLOCK = re.compile(r"(?:transformer\.)?h\.(\d+)\.")
@@ -92,7 +90,7 @@ class LinearCheckpoint:
 
 def find_linear(folder: Path) -> Path | None:
     """The checkpoint of nanoGPT or minGPT in `folder`, if there is one."""
-    return next((folder / name for name in FILES if (folder / name).is_file()), None)
+    return next((folder / name for name in LINEAR_FILES if (folder / name).is_file()), None)
 
 
 def read_linear(path: Path) -> LinearCheckpoint:
@@ -139,7 +137,8 @@ def _mingpt_config(stored: Mapping[str, Stored], beside: Mapping[str, Any], path
     if wte is None or wpe is None or len(wte.shape) != 2 or len(wpe.shape) != 2:
         raise ModelError(
             f"{path} is no checkpoint of nanoGPT or of minGPT since August 2022: it has no matrices "
-            f"`transformer.wte.weight` and `transformer.wpe.weight`; save the model as model.safetensors instead"
+            f"`transformer.wte.weight` and `transformer.wpe.weight`; save the state_dict of such a model there with "
+            f"`torch.save`"
         )
     blocks = [int(match[1]) for match in map(_BLOCK.match, stored) if match]
     found = {
@@ -180,8 +179,7 @@ def _config(sizes: Mapping[str, int], function: str) -> Config:
 
 
 def _without_prefix(stored: Mapping[str, Stored]) -> dict[str, Stored]:
-    """Without the prefix that torch.compile puts before every name."""
-    return {name.removeprefix("_orig_mod."): entry for name, entry in stored.items()}
+    return {name: stored[old] for old, name in unwrapped(stored).items()}
 
 
 def _transposed(stored: Mapping[str, Stored]) -> Tensors:

@@ -14,6 +14,7 @@ LOSS = ("loss.bits", "loss.mean", "loss.nats", "perplexity")
 _ROWS_AT_A_TIME = 4096
 
 
+@np.errstate(over="ignore")  # beyond exp(709) the perplexity is infinite
 def surprise(checkpoint: Checkpoint, steps: Steps, token_ids: Sequence[int]) -> Steps:
     """`loss.bits` [n, 1] of n tokens, NaN for the first; of the others `loss.mean` in bits, the same in nats as PyTorch
     has it (`loss.nats`), and `perplexity`, all [1, 1] and NaN where there is one token only.

@@ -22,6 +22,8 @@ from gpt2xl.errors import ModelError
 from gpt2xl.model.files import first_line
 from gpt2xl.model.tensors import BFLOAT16, Stored
 
+# nanoGPT's and minGPT's checkpoint: their layout is read from files of these names, and from no other format.
+LINEAR_FILES = ("ckpt.pt", "model.pt")
 _SAFE = (2, 6)
 
 
@@ -34,14 +36,14 @@ def read_pickle(path: Path) -> Any:
         import torch
     except ImportError:
         raise ModelError(
-            f"{path} is a PyTorch file and PyTorch is not installed; `pip install gpt2xl[torch]` or save the model as "
-            f"model.safetensors"
+            f"{path} is a PyTorch file and PyTorch is not installed; `pip install "
+            f"gpt2xl[torch]`{_or_other_format(path)}"
         ) from None
     version = torch.__version__
     if tuple(map(int, version.split(".")[:2])) < _SAFE:
         raise ModelError(
-            f"{path} is a PyTorch file, which PyTorch {version} does not open safely; update to 2.6 or newer, or save "
-            f"the model as model.safetensors"
+            f"{path} is a PyTorch file, which PyTorch {version} does not open safely; update to 2.6 or "
+            f"newer{_or_other_format(path)}"
         )
     _refuse_compressed(path)
     try:
@@ -52,12 +54,13 @@ def read_pickle(path: Path) -> Any:
         if named := re.search(r"GLOBAL (\S+)", str(error)):
             raise ModelError(
                 f"{path} asks for `{named[1]}` to be called when it is opened, which could be any program and is never "
-                f"done; save the model's state_dict as model.safetensors"
+                f"done; {_plainly(path)}"
             ) from None
+        way_out = "copy or save it anew" if path.name in LINEAR_FILES else f"fetch the file again, or {_plainly(path)}"
         reason = "" if isinstance(error, UnpicklingError) else f" ({first_line(error)})"
         raise ModelError(
             f"{path} cannot be read as a file of plain PyTorch tensors{reason}; the download or the copy is damaged or "
-            f"incomplete, so fetch the file again, or save the model's state_dict as model.safetensors"
+            f"incomplete, so {way_out}"
         ) from None
 
 
@@ -70,9 +73,19 @@ def _refuse_compressed(path: Path) -> None:
         return  # older than PyTorch 1.6, or damaged, which opening it will tell
     if total > path.stat().st_size:
         raise ModelError(
-            f"{path} would expand to {total:,} bytes when it is read, which no file of PyTorch does; save the model's "
-            f"state_dict as model.safetensors"
+            f"{path} would expand to {total:,} bytes when it is read, which no file of PyTorch does; {_plainly(path)}"
         )
+
+
+def _plainly(path: Path) -> str:
+    """How a model is saved so that it is read."""
+    if path.name in LINEAR_FILES:
+        return "save it anew with `torch.save`, with tensors, numbers, texts and dictionaries in it and nothing else"
+    return "save the model's state_dict as model.safetensors"
+
+
+def _or_other_format(path: Path) -> str:
+    return "" if path.name in LINEAR_FILES else ", or save the model as model.safetensors"
 
 
 def _load(torch: Any, path: Path) -> Any:

@@ -33,7 +33,7 @@ from gpt2xl.model.checkpoint import Checkpoint
 from gpt2xl.model.config import Config
 from gpt2xl.model.forward import NumpyReference, softmax
 from gpt2xl.model.interventions import Interventions, attention_mask, hooks
-from gpt2xl.model.steps import Array, Steps, check_ids, step_names
+from gpt2xl.model.steps import Array, Steps, check_finite, check_ids, step_names
 
 __all__ = ["NumpyReference", "Reference", "TorchReference", "step_names"]
 
@@ -44,7 +44,7 @@ class Reference(Protocol):
     def run(self, token_ids: Sequence[int], changes: Interventions | None = None) -> Steps:
         """All steps for `token_ids` in the order of computation, with `changes` made on the way.
 
-        Raises `PromptError` for ids that do not fit.
+        Raises `PromptError` for ids that do not fit, `ModelError` where a step is not finite.
         """
 
 
@@ -93,6 +93,7 @@ class TorchReference:
             )
         self._model = model.double().eval()
 
+    @np.errstate(all="ignore")  # `check_finite` says what came of it
     def run(self, token_ids: Sequence[int], changes: Interventions | None = None) -> Steps:
         check_ids(self.config, token_ids)
         seen: Steps = {}
@@ -110,7 +111,9 @@ class TorchReference:
             self._add_heads(seen, i, _numpy(attention))
         seen["logits"] = seen["logits"][-1]
         seen["probs"] = softmax(seen["logits"])
-        return {name: seen[name] for name in step_names(self.config)}
+        steps = {name: seen[name] for name in step_names(self.config)}
+        check_finite(steps)
+        return steps
 
     def _listen(self, seen: Steps) -> list[Any]:
         """Hooks that write what passes through transformers' modules into `seen`."""

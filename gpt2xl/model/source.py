@@ -14,6 +14,7 @@ from typing import Any
 
 from gpt2xl.errors import ModelError
 from gpt2xl.model.files import first_line
+from gpt2xl.model.weights import WEIGHT_FILES, lacking_weights
 
 TOKENIZER_FILES = (
     "vocab.json",
@@ -27,6 +28,8 @@ TOKENIZER_FILES = (
 )
 _SAFETENSORS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
+# Any of these is a whole tokenizer.
+_TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
 
 
 def find_folder(model: str | Path) -> Path:
@@ -70,14 +73,34 @@ def _download(model: str) -> Path:
     name, _, revision = model.partition("@")
     small = ["config.json", *TOKENIZER_FILES]
     folder = _fetch(name, revision, [*small, *_SAFETENSORS])
-    if not any(folder.glob("model*.safetensors")):
+    if not any((folder / file).is_file() for file in _SAFETENSORS[:2]):
         folder = _fetch(name, revision, [*small, *_PICKLES])
-        if not any(folder.glob("pytorch_model*.bin")):
-            raise ModelError(
-                f"`{model}` has neither model.safetensors nor pytorch_model.bin, or only a part of it is in the cache "
-                f"({folder}); connect once so that the rest is fetched, or take another model"
-            )
+    if lacking := _lacking(folder):
+        raise ModelError(
+            f"`{model}` has {lacking}, or only a part of it is in the cache ({folder}); connect once so that the rest "
+            f"is fetched, or take another model"
+        )
     return folder
+
+
+def _lacking(folder: Path) -> str | None:
+    """What a snapshot lacks, as half a sentence; None for a whole model.
+
+    Its files are links into the cache, of which some may point to nothing any more.
+    """
+    for file in ("config.json", *TOKENIZER_FILES):
+        path = folder / file
+        if not path.is_file() and (path.is_symlink() or file == "config.json"):
+            return f"no {file}"
+    if missing := lacking_weights(folder):
+        return f"no {missing}"
+    if not any((folder / file).is_file() for file in WEIGHT_FILES):
+        return "neither model.safetensors nor pytorch_model.bin"
+    lacks = [[file for file in files if not (folder / file).is_file()] for files in _TOKENIZERS]
+    if all(lacks):
+        half = [missing for missing, files in zip(lacks, _TOKENIZERS, strict=True) if len(missing) < len(files)]
+        return f"no {half[0][0]}" if half else "no tokenizer (vocab.json and merges.txt, or tokenizer.json)"
+    return None
 
 
 def _fetch(name: str, revision: str, patterns: list[str]) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gpt2xl.errors import PromptError
+from gpt2xl.errors import ModelError, PromptError
 from gpt2xl.model.config import Config
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -37,3 +37,18 @@ def check_ids(config: Config, token_ids: Sequence[int]) -> None:
                 f"the prompt holds token id {id_}, and the model's embedding ends at {config.vocab_size - 1}; "
                 f"leave that token out"
             )
+
+
+def check_finite(steps: Steps) -> None:
+    """Raise `ModelError` where a step holds what is no number: nothing after it would be one."""
+    for name, values in steps.items():
+        if not np.isfinite(values).all():
+            raise not_finite(name)
+
+
+def not_finite(step: str) -> ModelError:
+    """What is said of a division by 0, or of a number beyond float64."""
+    return ModelError(
+        f"for this prompt the model's numbers stop being finite at the step `{step}`, which no cell can show; correct "
+        f"its weights or its layer_norm_epsilon, or take another model"
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,8 @@ Array = NDArray[Any]  # of float32 or float64
 BFLOAT16 = np.dtype("<u2")
 # Numbers that are looked at at once. At 4 bytes each they fit a processor's cache.
 _PIECE = 1 << 18
+# What torch.compile and DistributedDataParallel put before every name, in either order.
+_WRAPPED = re.compile(r"^(?:_orig_mod\.|module\.)+")
 
 
 @dataclass(frozen=True)
@@ -108,3 +111,12 @@ def _widened(raw: NDArray[Any]) -> Array:
         bits <<= 16
         return bits.view(np.float32)
     return raw if raw.dtype == np.float64 else raw.astype(np.float32, copy=False)
+
+
+def unwrapped(names: Iterable[str]) -> dict[str, str]:
+    """Each name of a state_dict, and what it was before the model was compiled or distributed.
+
+    All stay as they are where two would become one: such a file holds more than one model.
+    """
+    found = {name: _WRAPPED.sub("", name) for name in names}
+    return found if len(set(found.values())) == len(found) else {name: name for name in found}

@@ -29,6 +29,11 @@ WEIGHT_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+# What lists the shards that are named so.
+_INDEX_OF = {
+    "model-*-of-*.safetensors": "model.safetensors.index.json",
+    "pytorch_model-*-of-*.bin": "pytorch_model.bin.index.json",
+}
 _DAMAGED = "the download or the copy is damaged or incomplete, so fetch the file again"
 # Weights that are not read: file, framework, way out. First OpenAI's own, then what transformers saved up to version 4.
 _OTHER_FRAMEWORKS = {
@@ -49,24 +54,47 @@ _SAFETENSORS_TYPES: dict[str, np.dtype[Any]] = {
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold the weights in `folder`, an index first; raises `ModelError` where there are none."""
-    for name in WEIGHT_FILES:
-        path = folder / name
-        if not path.is_file():
-            continue
-        if not name.endswith(".index.json"):
-            return [path]
-        shards = sorted(set(_weight_map(path).values()))
-        for shard in shards:
-            if Path(shard).name != shard:
-                raise ModelError(f"{path} names {shard!r}, which is no file beside it; {_DAMAGED}")
-            if not (folder / shard).is_file():
-                raise ModelError(f"{path} lists {shard}, which is missing beside it; fetch that file too")
-        return [path, *(folder / shard for shard in shards)]
-    raise ModelError(
-        f"{folder} holds no weights; gpt2xl reads model.safetensors (also in shards), pytorch_model.bin and the "
-        f"ckpt.pt or model.pt of nanoGPT and minGPT, so save the model in one of these forms"
-    )
+    """The files that hold the weights in `folder`, an index first; raises `ModelError` where one is missing."""
+    missing, first = lacking_weights(folder), _first(folder)
+    if first is None and missing is not None:
+        raise ModelError(
+            f"{folder} holds a part of the weights only: {missing}, which lists the shards, is missing; fetch that "
+            f"file too"
+        )
+    if first is None:
+        raise ModelError(
+            f"{folder} holds no weights; gpt2xl reads model.safetensors (also in shards), pytorch_model.bin and the "
+            f"ckpt.pt or model.pt of nanoGPT and minGPT, so save the model in one of these forms"
+        )
+    if missing is not None:
+        raise ModelError(f"{first} lists {missing}, which is missing beside it; fetch that file too")
+    return [first, *_shards(first)]
+
+
+def lacking_weights(folder: Path) -> str | None:
+    """The file without which the weights in `folder` are a part of them only; None where all are there, or none."""
+    first = _first(folder)
+    if first is not None:
+        return next((shard.name for shard in _shards(first) if not shard.is_file()), None)
+    for pattern, index in _INDEX_OF.items():
+        if any(path.is_file() for path in folder.glob(pattern)):
+            return index
+    return None
+
+
+def _first(folder: Path) -> Path | None:
+    return next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+
+
+def _shards(first: Path) -> list[Path]:
+    """The files that an index lists, whether they are there or not; none for what is no index."""
+    if not first.name.endswith(".index.json"):
+        return []
+    shards = sorted(set(_weight_map(first).values()))
+    for shard in shards:
+        if Path(shard).name != shard:
+            raise ModelError(f"{first} names {shard!r}, which is no file beside it; {_DAMAGED}")
+    return [first.parent / shard for shard in shards]
 
 
 def refuse_other_frameworks(folder: Path) -> None:

@@ -96,9 +96,9 @@ def arrange(
             return _blocks(shapes)
         if layout == "columns":
             return _columns(shapes)
+        return _form(shapes, column_number(row_labels) if row_labels else 0, column_labels or 0)
     except LimitError as error:
         raise LimitError(f"sheet `{sheet}` does not fit: {error}") from None
-    return _form(shapes, column_number(row_labels) if row_labels else 0, column_labels or 0)
 
 
 def _blocks(shapes: list[Shape]) -> Arrangement:

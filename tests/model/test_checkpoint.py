@@ -106,7 +106,24 @@ def without_prefix(state: State, folder: Path) -> None:
 def with_masks_and_other_heads(state: State, folder: Path) -> None:
     masks = {f"transformer.h.{i}.attn.bias": torch.ones(1, 1, 16, 16, dtype=torch.uint8) for i in range(2)}
     masks |= {"transformer.h.0.attn.masked_bias": torch.tensor(-1e4), "score.weight": torch.ones(2, 8)}
-    save(state | masks, folder)
+    heads = {f"{head}.weight": torch.ones(2, 8) for head in ("classifier", "qa_outputs", "v_head.summary")}
+    save(state | masks | heads, folder)
+
+
+def compiled(state: State, folder: Path) -> None:
+    save({f"_orig_mod.{name}": values for name, values in state.items()}, folder)
+
+
+def compiled_as_pickle(state: State, folder: Path) -> None:
+    as_pickle({f"_orig_mod.{name}": values for name, values in state.items()}, folder)
+
+
+def distributed(state: State, folder: Path) -> None:
+    save({f"module.{name}": values for name, values in state.items()}, folder)
+
+
+def distributed_and_compiled(state: State, folder: Path) -> None:
+    in_shards({f"_orig_mod.module.{name}": values for name, values in state.items()}, folder)
 
 
 def in_shards(state: State, folder: Path) -> None:
@@ -150,6 +167,10 @@ FORMATS = [
     as_pickles_in_shards,
     as_old_pickle,
     with_a_copy_of_wte_as_head,
+    compiled,
+    compiled_as_pickle,
+    distributed,
+    distributed_and_compiled,
 ]
 
 
@@ -283,6 +304,16 @@ def shard_missing(folder: Path) -> None:
     (folder / "model-00002-of-00002.safetensors").unlink()
 
 
+def index_missing(folder: Path) -> None:
+    in_shards(weights(folder), folder)
+    (folder / "model.safetensors.index.json").unlink()
+
+
+def index_of_pickles_missing(folder: Path) -> None:
+    as_pickles_in_shards(weights(folder), folder)
+    (folder / "pytorch_model.bin.index.json").unlink()
+
+
 def shard_without_its_tensor(folder: Path) -> None:
     in_shards(weights(folder), folder)
     shutil.copy(folder / "model-00001-of-00002.safetensors", folder / "model-00002-of-00002.safetensors")
@@ -327,6 +358,12 @@ FAULTS: list[tuple[str, Callable[[Path], Any], str]] = [
     ("pickled list", no_dictionary, "holds no state_dict of tensors"),
     ("pickled number", no_tensor, "`step` in"),
     ("shard missing", shard_missing, "lists model-00002-of-00002.safetensors, which is missing"),
+    ("index missing", index_missing, "part of the weights only: model.safetensors.index.json, which lists the shards"),
+    (
+        "index of pickles missing",
+        index_of_pickles_missing,
+        "only: pytorch_model.bin.index.json, which lists the shards",
+    ),
     ("shard incomplete", shard_without_its_tensor, "in model-00002-of-00002.safetensors, which does not hold it"),
     ("shard elsewhere", shard_elsewhere, "names '../other.safetensors', which is no file beside it"),
     ("index without map", index_without_map, "holds no weight_map"),
@@ -353,6 +390,11 @@ FAULTS: list[tuple[str, Callable[[Path], Any], str]] = [
         "twice",
         spoil_weights(lambda s: s.update({"wte.weight": s[WTE].clone()})),
         "hold `wte` twice, with and without `transformer.`",
+    ),
+    (
+        "two models",
+        spoil_weights(lambda s: s.update({f"module.{name}": s[name].clone() for name in list(s)})),
+        "hold `module.",
     ),
     ("NaN", spoil_weights(set_value("transformer.wpe.weight", float("nan"))), "is not finite (first in row 2)"),
     ("infinity", spoil_weights(set_value("transformer.wpe.weight", float("-inf"))), "`wpe` in {folder} holds a number"),
@@ -429,7 +471,7 @@ def test_a_pickle_without_torch(scratch: Path, monkeypatch: pytest.MonkeyPatch) 
     as_pickle(weights(scratch), scratch)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(
-        ModelError, match=re.escape("`pip install gpt2xl[torch]` or save the model as model.safetensors")
+        ModelError, match=re.escape("`pip install gpt2xl[torch]`, or save the model as model.safetensors")
     ):
         load_checkpoint(scratch)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from checkpoints import random_checkpoint
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from small_hub import COMMIT, Hub, serving
 from torch import save
 
@@ -174,12 +176,56 @@ def test_a_model_in_the_cache(cache: Path, folder: Path, name: str, ref: str, mo
     assert checkpoint.fingerprint == load_checkpoint(folder).fingerprint
 
 
-def test_a_part_of_a_model_in_the_cache(cache: Path, folder: Path) -> None:
-    """As `AutoTokenizer.from_pretrained` leaves it."""
-    fill(cache, "gpt2", folder, ["config.json", "vocab.json", "merges.txt"])
-    with pytest.raises(
-        ModelError, match=r"only a part of it is in the cache .*connect once so that the rest is fetched"
-    ):
+def in_shards(folder: Path) -> list[str]:
+    """Two shards with their index in place of the weights' one file."""
+    state = load_file(folder / "model.safetensors")
+    names = {name: f"model-0000{1 + i % 2}-of-00002.safetensors" for i, name in enumerate(state)}
+    for file in set(names.values()):
+        save_file({name: state[name] for name in state if names[name] == file}, folder / file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    return ["model.safetensors.index.json", *sorted(set(names.values()))]
+
+
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [
+        (["model.safetensors"], "neither model.safetensors nor pytorch_model.bin"),  # as AutoTokenizer leaves it
+        (["config.json"], "no config.json"),
+        (["merges.txt"], "no merges.txt"),
+        (["vocab.json", "merges.txt"], "no tokenizer (vocab.json and merges.txt, or tokenizer.json)"),
+    ],
+)
+@pytest.mark.parametrize("how", ["not fetched", "lost"])
+def test_a_part_of_a_model_in_the_cache(cache: Path, folder: Path, missing: list[str], named: str, how: str) -> None:
+    snapshot = fill(cache, "gpt2", folder, ALL)
+    for file in missing:
+        if how == "lost":  # of a cache that was cleared by hand
+            (snapshot / file).resolve().unlink()
+            named = named if "neither" in named else f"no {missing[0]}"
+        else:
+            (snapshot / file).unlink()
+    said = f"`gpt2` has {named}, or only a part of it is in the cache ({snapshot}); connect once so that the rest is"
+    with pytest.raises(ModelError, match=re.escape(said)):
+        load_checkpoint("gpt2")
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_part_of_the_shards_in_the_cache(cache: Path, scratch: Path, missing: int) -> None:
+    parts = in_shards(scratch)
+    snapshot = fill(cache, "gpt2", scratch, [*parts, *(file for file in ALL if file != "model.safetensors")])
+    assert load_checkpoint("gpt2").folder == snapshot
+    (snapshot / parts[missing]).unlink()
+    said = f"`gpt2` has no {parts[missing]}, or only a part of it is in the cache"
+    with pytest.raises(ModelError, match=re.escape(said)):
+        load_checkpoint("gpt2")
+
+
+def test_an_added_token_that_the_cache_lost(cache: Path, scratch: Path) -> None:
+    """Without it the tokenizer would be another one."""
+    (scratch / "added_tokens.json").write_text("{}")
+    snapshot = fill(cache, "gpt2", scratch, [*ALL, "added_tokens.json"])
+    (snapshot / "added_tokens.json").resolve().unlink()
+    with pytest.raises(ModelError, match=r"has no added_tokens\.json, or only a part of it is in the cache"):
         load_checkpoint("gpt2")
 
 

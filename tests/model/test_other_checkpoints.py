@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,14 @@ FAULTS: dict[str, tuple[Callable[[Path, State], Any], str]] = {
         "{folder}/model.pt is no checkpoint of nanoGPT or of minGPT since August 2022",
     ),
     "damaged": (lambda folder, _: (folder / "ckpt.pt").write_bytes(b"PK\3\4"), "cannot be read as a file of plain"),
+    "damaged, and the way out": (
+        lambda folder, _: (folder / "ckpt.pt").write_bytes(b"PK\3\4"),
+        "the download or the copy is damaged or incomplete, so copy or save it anew",
+    ),
+    "a number of numpy": (
+        lambda folder, state: torch.save(state | {"loss": np.float32(1)}, folder / "ckpt.pt"),
+        "save it anew with `torch.save`, with tensors, numbers, texts and dictionaries in it and nothing else",
+    ),
     "minGPT, no config": (mingpt(None), "model.pt does not say how many heads its blocks have; put the config.json"),
     "minGPT, no heads": (mingpt({"model": {"model_type": "mine"}}), "does not say how many heads its blocks have"),
     "minGPT, a list": (mingpt({"model": []}), "does not say how many heads its blocks have"),
@@ -312,3 +321,17 @@ def test_every_fault_is_one_sentence(tmp_path: Path, state: State, name: str) ->
         load_checkpoint(tmp_path)
     assert "\n" not in str(caught.value)
     assert not str(caught.value).endswith(".")
+    assert "model.safetensors" not in str(caught.value)  # whose layout is another one
+
+
+@pytest.mark.parametrize("version", [None, "2.5.1"])
+def test_without_a_torch_that_is_safe(
+    tmp_path: Path, state: State, version: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_nanogpt(tmp_path, state)
+    if version is None:
+        monkeypatch.setitem(sys.modules, "torch", None)
+    else:
+        monkeypatch.setattr(torch, "__version__", version)
+    with pytest.raises(ModelError, match=r"(`pip install gpt2xl\[torch\]`|update to 2\.6 or newer)$"):
+        load_checkpoint(tmp_path)

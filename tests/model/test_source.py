@@ -49,6 +49,14 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return hub
 
 
+def snapshot(folder: Path, *files: str) -> Path:
+    """What a hub's answer has: these files, and configuration and tokenizer."""
+    folder.mkdir()
+    for name in ("config.json", "vocab.json", "merges.txt", *files):
+        (folder / name).touch()
+    return folder
+
+
 def test_a_folder_by_text_or_path(tmp_path: Path) -> None:
     assert find_folder(str(tmp_path)) == tmp_path
     assert find_folder(tmp_path) == tmp_path
@@ -61,9 +69,7 @@ def test_an_existing_folder_wins_over_a_name_on_the_hub(hub: Any, tmp_path: Path
 
 
 def test_a_name_with_a_revision_and_without_pickles(hub: Any, tmp_path: Path) -> None:
-    (tmp_path / "snapshot").mkdir()
-    (tmp_path / "snapshot" / "model.safetensors").touch()
-    hub.answers = [tmp_path / "snapshot"]
+    hub.answers = [snapshot(tmp_path / "snapshot", "model.safetensors")]
     assert find_folder("someone/model@v1") == tmp_path / "snapshot"
     [(name, revision, patterns)] = hub.asked
     assert (name, revision) == ("someone/model", "v1")
@@ -72,11 +78,18 @@ def test_a_name_with_a_revision_and_without_pickles(hub: Any, tmp_path: Path) ->
 
 
 def test_pickles_are_fetched_where_there_is_nothing_else(hub: Any, tmp_path: Path) -> None:
-    (tmp_path / "snapshot").mkdir()
-    (tmp_path / "snapshot" / "pytorch_model.bin").touch()
-    hub.answers = [tmp_path / "snapshot"] * 2
+    hub.answers = [snapshot(tmp_path / "snapshot", "pytorch_model.bin")] * 2
     find_folder("gpt2")
     assert [revision for _, revision, _ in hub.asked] == [None, None]
+    assert "pytorch_model.bin" in hub.asked[1][2]
+
+
+def test_other_safetensors_are_nothing(hub: Any, tmp_path: Path) -> None:
+    """Whatever else fetched model.fp16.safetensors, it is not read; nor is a link to what the cache lost."""
+    folder = snapshot(tmp_path / "snapshot", "model.fp16.safetensors", "pytorch_model.bin")
+    (folder / "model.safetensors").symlink_to(tmp_path / "lost")
+    hub.answers = [folder] * 2
+    assert find_folder("gpt2") == folder
     assert "pytorch_model.bin" in hub.asked[1][2]
 
 
