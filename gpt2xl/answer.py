@@ -9,7 +9,7 @@ import numpy as np
 
 from gpt2xl.errors import PromptError, WorkbookError
 from gpt2xl.formula import ExcelError
-from gpt2xl.workbook import Workbook
+from gpt2xl.workbook import Workbook, joined_text
 
 _NAMES = ("prompt", "token_ids", "tokens", "n_tokens", "next_token_id", "next_token", "logits", "probs")
 
@@ -56,7 +56,7 @@ def read_answer(workbook: Workbook, top: int = 10, wanted: Sequence[str] = ()) -
     texts = np.ravel(np.asarray(workbook["vocabulary.text"], dtype=object))
     best = np.argsort(-logits, kind="stable")[:top]
     return {
-        "prompt": workbook["prompt"],
+        "prompt": joined_text(workbook, "prompt"),
         "token_ids": [int(number) for number in np.ravel(workbook["token_ids"])[:count]],
         "tokens": [str(text) for text in np.ravel(np.asarray(workbook["tokens"], dtype=object))[:count]],
         "n_tokens": count,
@@ -121,6 +121,8 @@ def describe(workbook: Workbook) -> dict[str, Any]:
     ):
         if name in workbook:
             value = workbook[name]
+            if name == "prompt" and not isinstance(value, ExcelError):
+                value = joined_text(workbook, name)
             facts[key] = int(value) if isinstance(value, float) else _plain(value)
     if "token_ids" in workbook:
         facts["max_tokens"] = workbook.book.resolve("token_ids")[1].height

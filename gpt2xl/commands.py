@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import functools
 import gc
 import json
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 BOOK = click.argument("book", type=click.Path(path_type=Path))
 _GARBAGE = 1_000_000, 100, 1000  # new objects, then rounds, before each generation is looked at
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 
 
@@ -39,6 +41,13 @@ def plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
                 return command(*arguments, **options)
         except Gpt2xlError as error:
             _refuse(str(error))
+        except OSError as error:
+            if error.errno not in _FULL or error.filename is not None:
+                raise
+            # Standard output: what writes files says so itself. What waits to be written goes nowhere.
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 1)
+            _refuse(f"standard output cannot be written: {error.strerror}; make room, or send it elsewhere")
         except KeyboardInterrupt:
             # Not click's 1, which a check gives to a workbook that differs.
             click.echo("gpt2xl: interrupted", err=True)

@@ -34,7 +34,7 @@ from gpt2xl.model.reference import NumpyReference, Reference, TorchReference, re
 from gpt2xl.model.steps import Steps, step_names
 from gpt2xl.settings import Settings, other_runs, read_sampling, read_settings
 from gpt2xl.verdict import Comparison, Step, Verdict
-from gpt2xl.workbook import Workbook
+from gpt2xl.workbook import Workbook, joined_text
 
 Engine = Literal["python", "libreoffice", "ironcalc"]
 ReferenceName = Literal["torch", "numpy"]
@@ -131,8 +131,9 @@ def _computed(
     checkpoint = whole if digits is None else reduced(whole, None, digits)
     with _calculator(workbook, path, engine, timeout) as calculator:
         answers = []
-        for prompt in prompts or [_text(workbook["prompt"])]:
-            calculator.set("prompt", prompt)
+        for prompt in prompts or [joined_text(workbook, "prompt")]:
+            if prompts or not workbook.formula_at(*workbook.book.resolve("prompt")):
+                calculator.set("prompt", prompt)
             answers.append(_answer(calculator, workbook, checkpoint, prompt))
     return whole, checkpoint, answers, read_settings(workbook)
 
@@ -161,7 +162,7 @@ def _checkpoint(workbook: Workbook, model: str | Path | None) -> Checkpoint:
     for name in ("prompt", "token_ids", "logits"):
         if name not in workbook:
             raise WorkbookError(f"{workbook.path} has no cell named `{name}`; check takes a workbook that gpt2xl built")
-    made_from = _text(workbook["model.name"]) if "model.name" in workbook else "tiny"
+    made_from = joined_text(workbook, "model.name") if "model.name" in workbook else "tiny"
     try:
         checkpoint = load_checkpoint(model if model is not None else made_from)
     except ModelError as error:
@@ -367,7 +368,3 @@ def _word(value: object) -> str:
 def _is_error(text: str) -> bool:
     """Whether an engine's text is an error value: they come as a class of their own that is a str."""
     return type(text) is not str
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else str(value)

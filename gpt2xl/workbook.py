@@ -10,7 +10,8 @@ import numpy as np
 
 from gpt2xl.a1 import MAX_CELL_TEXT, Rect
 from gpt2xl.errors import FormulaSyntaxError, LimitError, NameNotFound, WorkbookError
-from gpt2xl.formula import Array, Book, Grid, Table, parse, unparse
+from gpt2xl.formula import Array, Book, ExcelError, Grid, Table, parse, unparse
+from gpt2xl.formula.coerce import number_to_text
 from gpt2xl.formula.tree import moved
 from gpt2xl.formula.values import all_numbers
 from gpt2xl.xlsx import FormulaCell, Package, SheetData, open_package
@@ -82,6 +83,8 @@ class Workbook:
         `NameNotFound` where there is no such sheet or name, a `FormulaError` or `LimitError` for what the engine cannot
         compute: `UnsupportedFunction`, `FormulaSyntaxError`, `CircularReference`.
         """
+        if not isinstance(ref, str):
+            raise TypeError(f"a reference is a text such as 'Start!A1' or a name, not {ref!r}")
         return _value(self.book.get(*self.book.resolve(ref)))
 
     def __setitem__(self, ref: str, value: Any) -> None:
@@ -246,3 +249,19 @@ def _value(array: Array) -> Any:
     for row, items in enumerate(array.tolist()):
         values[row] = items
     return values
+
+
+def joined_text(workbook: Workbook, ref: str) -> str:
+    """A cell's value as `&` joins it to a text: "2024" for a number that was typed, "" for a blank cell.
+
+    Raises `WorkbookError` for an error and for more than one cell, besides what `workbook[ref]` raises.
+    """
+    value = workbook[ref]
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        return number_to_text(value)
+    what = value.text if isinstance(value, ExcelError) else "more than one cell"
+    raise WorkbookError(f"`{ref}` of {workbook.path.name} is {what}, not a text; put a text there")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openpyxl
 import pytest
 from checkpoints import random_checkpoint
 from click.testing import CliRunner, Result
@@ -206,6 +207,34 @@ def test_a_prompt_that_the_workbook_cannot_hold(prompt: str, sentence: str, rand
     assert sentence in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(("typed", "read"), [(2024, "2024"), (1.5, "1.5"), (True, "TRUE"), ('=UPPER("abc")', "ABC")])
+def test_a_prompt_that_is_no_text_is_checked_as_the_formulas_read_it(
+    typed: object, read: str, short: Path, tmp_path: Path, tiny: Checkpoint
+) -> None:
+    path = tmp_path / "typed.xlsx"
+    book = openpyxl.load_workbook(short)
+    book["Start"]["C4"] = typed
+    book.save(path)
+    result = check(path, "--reference", "numpy", "--json")
+    (prompt,) = json.loads(result.stdout)["prompts"]
+    assert (prompt["prompt"], prompt["token_ids"]) == (read, tiny.vocabulary.encode(read))
+    assert result.exit_code == 0
+    run = CliRunner().invoke(main, ["run", str(path), "--json"])
+    assert json.loads(run.stdout)["prompt"] == read
+    info = CliRunner().invoke(main, ["info", str(path), "--json"])
+    assert json.loads(info.stdout)["prompt"] == read
+
+
+@pytest.mark.parametrize(("typed", "sentence"), [(None, "type a prompt"), ("=NA()", "is #N/A, not a text")])
+def test_a_prompt_that_is_none_is_not_checked(typed: object, sentence: str, short: Path, tmp_path: Path) -> None:
+    book = openpyxl.load_workbook(short)
+    book["Start"]["C4"] = typed
+    book.save(tmp_path / "typed.xlsx")
+    result = check(tmp_path / "typed.xlsx", "--reference", "numpy")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert sentence in result.stderr
 
 
 def test_libreoffice(short: Path) -> None:

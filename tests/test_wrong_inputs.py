@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -338,6 +339,23 @@ def test_a_workbook_of_someone_else(command: str, tmp_path: Path) -> None:
     openpyxl.Workbook().save(tmp_path / "book.xlsx")
     said = refused(tmp_path, command, tmp_path / "book.xlsx")
     assert f"has no cell named `prompt`; {command} takes a workbook that gpt2xl built" in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", ["run", "info", "audit"])
+def test_a_full_disk_behind_standard_output(command: str, short: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "cli.py", command, str(short)],
+            cwd=Path(__file__).parents[1],
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+    said = done.stderr.decode()
+    assert done.returncode == 2
+    assert (
+        said == "gpt2xl: standard output cannot be written: No space left on device; make room, or send it elsewhere\n"
+    )
 
 
 # --- run and check: names and values -----------------------------------------------------------------------------

@@ -133,7 +133,9 @@ class Book:
 
     def _unknown(self, ref: str) -> NameNotFound:
         names = {name.lower(): name for name, _, _ in self._names}
-        if close := [names[name] for name in get_close_matches(ref.lower(), names)]:
+        if "!" in ref:
+            way_out = "cells of a sheet go from A1 to XFD1048576"
+        elif close := [names[name] for name in get_close_matches(ref.lower(), names)]:
             way_out = f"did you mean {' or '.join(f'`{name}`' for name in close)}?"
         else:
             first = next(iter(self.sheets()), "Sheet1")

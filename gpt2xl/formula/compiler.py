@@ -132,6 +132,20 @@ class Compiler(References):
 
         return self.made(common(run, *codes))
 
+    def formula(self, node: Node, mode: int) -> Code:
+        """The plan of a whole formula: what its last addition or subtraction all but cancels is 0."""
+        if not isinstance(node, Binary) or node.operator not in ("+", "-"):
+            return self.compile(node, mode)
+        first, second = (self.compile(side, inside(mode)) for side in (node.left, node.right))
+        left, right = first.run, second.run
+        pool, apply, settled = self.world.pool, operators.BINARY[node.operator], operators.settled
+
+        def run() -> Value:
+            a, b = left(), right()
+            return settled(apply(pool, a, b), b)
+
+        return self.made(common(run, first, second))
+
     def call(self, node: Call, mode: int) -> Code:
         function = FUNCTIONS.get(node.name)
         if function is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpt2xl.a1 import BLANK, BOOL, ERROR, TEXT
+from gpt2xl.a1 import BLANK, BOOL, ERROR, NUMBER, TEXT
 from gpt2xl.formula import coerce
 from gpt2xl.formula.coerce import Errors, merge, with_errors
 from gpt2xl.formula.values import BOOLS, DIV0, NA, NUM, TextPool, Value, collated
@@ -65,6 +65,24 @@ def _arithmetic(compute: Callable[[Any, Any], Any]) -> Operation:
         return coerce.guarded(lambda: compute(a, b), errors)
 
     return apply
+
+
+def settled(value: Value, operand: Value) -> Value:
+    """A sum or a difference at the end of a formula, 0 where it is nothing beside the operand but for rounding, as in
+    Excel (Microsoft, "Floating-point arithmetic may give inaccurate results in Excel")."""
+    if value.num.size == operand.num.size == 1 and abs(value.num.item()) > _CRUMB * abs(operand.num.item()):
+        return value
+    if value.kind is not None or operand.kind is not None:
+        numbers = (value.kinds == NUMBER) & (operand.kinds == NUMBER) if value.shape == operand.shape else None
+    else:
+        numbers = np.True_
+    if numbers is None:
+        return value
+    crumbs = numbers & (value.num != 0) & (np.abs(value.num) <= _CRUMB * np.abs(operand.num))
+    return Value(np.where(crumbs, 0.0, value.num), value.kind) if crumbs.any() else value
+
+
+_CRUMB = 2.0**-48  # of an operand
 
 
 def power(pool: TextPool, left: Value, right: Value) -> Value:

@@ -123,7 +123,7 @@ class Unit:
         assert grid is not None
         compiler = Compiler(world, Scope(group.sheet, rect, group.row, group.column, group.array))
         try:
-            code = compiler.compile(group.tree, ARRAY if group.array else SCALAR)
+            code = compiler.formula(group.tree, ARRAY if group.array else SCALAR)
         except SingleLanes:
             return [part for cell in _cells(rect) for part in self._compile(world, cell)]
         together = max(1, _MOST_CELLS // compiler.peak)

@@ -433,6 +433,24 @@ class TestRecalculation:
         with pytest.raises(UnsupportedFunction, match="3-D reference"):
             book.get("S", rect("B1"))
 
+    @pytest.mark.parametrize(
+        ("formula", "value"),
+        [
+            ("=0.1+0.2-0.3", 0.0),
+            ("=1.333+1.225-1.333-1.225", 0.0),
+            ("=(0.1+0.2-0.3)*1", 2**-54),
+            ("=1E-20-3E-20", -2e-20),
+            ("=1-0.99999999999", 1e-11),
+            ("=SUM(A1:A2)-A3", 0.0),
+        ],
+    )
+    def test_what_the_last_addition_cancels_is_0(self, formula: str, value: float) -> None:
+        book = small({"A1:A3": [0.1, 0.2, 0.3]})
+        book.add_formula("S", rect("C1"), formula, "cell")
+        assert book.get("S", rect("C1")).item() == pytest.approx(value, rel=1e-4, abs=0)
+        book.add_formula("S", rect("E1:E3"), "=A1:A3+0.2-{0.3;0.4;9}", "array")
+        assert [book.get("S", rect(f"E{row}")).item() for row in (1, 2, 3)] == [0.0, 0.0, pytest.approx(-8.5)]
+
     @pytest.mark.parametrize("pattern", ["[$-407]mmmm", "[$-40C]dddd", "[DBNum1]0", "[>10]0", "[<0]0;0"])
     def test_number_formats_that_other_rules_show_are_refused(self, pattern: str) -> None:
         book = small({"A1": [-5]})
