@@ -8,6 +8,7 @@ from dataclasses import replace
 from gpt2xl.a1 import ERROR
 from gpt2xl.errors import LimitError
 from gpt2xl.formula import Book
+from gpt2xl.formula.values import NA
 from gpt2xl.model.checkpoint import Checkpoint
 from gpt2xl.model.config import Config
 from gpt2xl.model.generation import PREFIX
@@ -64,8 +65,11 @@ def check_answer(book: Book, names: Collection[str], config: Config) -> None:
     """Raise `ModelError`, with the first step that is no number, where a workbook with these names predicts nothing."""
 
     def fails(name: str) -> bool:
-        kind = book.get(*book.resolve(name)).kind if name in names else None
-        return kind is not None and bool((kind == ERROR).any())
+        if name not in names:
+            return False
+        found = book.get(*book.resolve(name))
+        # `#N/A` is no mistake: it stands after the end of a generated text.
+        return found.kind is not None and bool(((found.kind == ERROR) & (found.num != NA.code)).any())
 
     if any(map(fails, ("next_token_id", "logits", "generated_ids", "corrupted.logits"))):
         steps = (prefix + step for prefix in ("", PREFIX, "corrupted.") for step in step_names(config))
