@@ -115,6 +115,9 @@ def inside(mode: int) -> int:
     return ARRAY if mode == ARRAY else SCALAR
 
 
+OF_RANGES = "raRA"  # letters of parameters that take many cells
+
+
 def wanted(letter: str, mode: int) -> int:
     """How an argument for a parameter of this letter is wanted."""
     if letter in "aA" or mode == ARRAY:

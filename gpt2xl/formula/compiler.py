@@ -14,7 +14,18 @@ import numpy as np
 from gpt2xl.a1 import TEXT
 from gpt2xl.errors import UnsupportedFunction
 from gpt2xl.formula import operators, values
-from gpt2xl.formula.code import ARRAY, SCALAR, Code, check_cells, common, constant, inside, side_by_side, wanted
+from gpt2xl.formula.code import (
+    ARRAY,
+    OF_RANGES,
+    SCALAR,
+    Code,
+    check_cells,
+    common,
+    constant,
+    inside,
+    side_by_side,
+    wanted,
+)
 from gpt2xl.formula.references import References
 from gpt2xl.formula.registry import FUNCTIONS, Special
 from gpt2xl.formula.rest import completed
@@ -163,7 +174,7 @@ class Compiler(References):
         world, apply, runs = self.world, function.apply, [code.run for code in codes]
         run: Callable[[], Value]
         if any(
-            code.beyond != (0, 0) and code.computed and letter in "raRA"
+            code.beyond != (0, 0) and code.computed and letter in OF_RANGES
             for (letter, _), code in zip(arguments, codes, strict=True)
         ):
             rests = [
@@ -181,7 +192,7 @@ class Compiler(References):
         else:
             run = lambda: apply(world, *[argument() for argument in runs])  # noqa: E731
         if function.shape in ("one", "scalars"):
-            scalars = [code for (letter, _), code in zip(arguments, codes, strict=True) if letter not in "raRA"]
+            scalars = [code for (letter, _), code in zip(arguments, codes, strict=True) if letter not in OF_RANGES]
             code = common(run, *scalars)
             code.varies = any(item.varies for item in codes)
             code.beyond = code.beyond if function.shape == "scalars" else (0, 0)
@@ -202,7 +213,7 @@ class Compiler(References):
         """The plan of an argument for a parameter of this letter."""
         areas = self.areas(node) if letter in "RA" else [node]
         resting = self.resting
-        self.resting = resting and letter not in "raRA"
+        self.resting = resting and letter not in OF_RANGES
         try:
             codes = [self.compile(area, wanted(letter, mode)) for area in areas]
         finally:
@@ -211,7 +222,7 @@ class Compiler(References):
 
     def rest(self, letter: str, node: Node, code: Code, mode: int) -> Code | None:
         """The plan of what an argument is beyond the cells in use; None where there is nothing."""
-        if letter not in "raRA" or not any(code.beyond):
+        if letter not in OF_RANGES or not any(code.beyond):
             return None
         resting, self.resting = self.resting, True
         try:

@@ -1,14 +1,15 @@
-"""Texts that spell dates and times, as serial numbers (ECMA-376 part 1, 18.17.4).
+"""Days and their numbers, and texts that spell dates and times (ECMA-376 part 1, 18.17.4).
 
-Only what every English locale reads alike: 2020-01-31, 2020/1/31, 31-Jan-2020, 31 January 20, with or without a time of
+Of texts only what every English locale reads alike: 2020-01-31, 2020/1/31, 31-Jan-2020, 31 January 20, with or without a time of
 day. What 1/2/2020 means depends on the computer that reads it; it is no date here.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, timedelta
 
+LAST = 2_958_465  # 31 December 9999
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FULL = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november")
 _NAMES = {name: number for names in (_MONTHS, (*_FULL, "december")) for number, name in enumerate(names, 1)}
@@ -22,6 +23,19 @@ _DATES = (
 )
 _PATTERNS = [re.compile(rf"{day}(?:[ T]+{_TIME})?", re.IGNORECASE | re.ASCII) for day in _DATES]
 _TIME_ALONE = re.compile(rf"\s*{_TIME}\s*", re.IGNORECASE | re.ASCII)
+
+
+def parts(number: float) -> tuple[int, int, int] | None:
+    """Year, month and day of a number; day 0 is shown as 0 January 1900."""
+    days = int(number)
+    if not 0 <= days <= LAST or number < 0:
+        return None
+    if days == 0:
+        return 1900, 1, 0
+    if days == 60:
+        return 1900, 2, 29
+    day = date(1899, 12, 31 if days < 60 else 30) + timedelta(days)
+    return day.year, day.month, day.day
 
 
 def serial(day: date) -> int:

@@ -6,14 +6,13 @@ import math
 import operator
 import re
 from collections.abc import Callable
-from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from decimal import Context as Digits
 from fractions import Fraction
 from functools import lru_cache
-from typing import NamedTuple
 
 from gpt2xl.errors import UnsupportedFunction
+from gpt2xl.formula.datetext import LAST, parts
 
 EXACT = Digits(prec=800)  # enough for every digit of any double, and 127 places
 _PIECE = re.compile(
@@ -266,28 +265,17 @@ _MONTHS += ["October", "November", "December"]
 _DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 
 
-class _Day(NamedTuple):
-    year: int
-    month: int
-    day: int
-
-
-def _calendar(days: int) -> _Day:
-    """A day of Excel's calendar, in which 1900 begins with a day 0 and has a 29 February."""
-    if days in (0, 60):
-        return _Day(1900, 1, 0) if days == 0 else _Day(1900, 2, 29)
-    day = date(1899, 12, 31 if days < 60 else 30) + timedelta(days)
-    return _Day(day.year, day.month, day.day)
-
-
 def _date(number: float, pieces: _Pieces) -> str | None:
     """A serial number as date and time."""
-    if not 0 <= number < 2_958_466:
+    if not 0 <= number < LAST + 1:
         return None
     fine = max((len(text.partition(".")[2]) for kind, text in pieces if kind == "date"), default=0)
     seconds = round(number * 86400, fine)
     days, rest = int(seconds // 86400), seconds % 86400
-    day = _calendar(days)
+    found = parts(days)
+    if found is None:  # the last day's last moment is rounded to the day after it
+        return None
+    year, month, day = found
     hour, minute, second = int(rest // 3600), int(rest % 3600 // 60), rest % 60
     half = any(kind == "ampm" for kind, _ in pieces)
     text, previous = "", ""
@@ -305,15 +293,15 @@ def _date(number: float, pieces: _Pieces) -> str | None:
                 text += str(int(seconds // unit)).zfill(size - 2)
                 letter = piece[1].lower()
             elif letter in "ye":
-                text += f"{day.year:04d}" if size > 2 or letter == "e" else f"{day.year % 100:02d}"
+                text += f"{year:04d}" if size > 2 or letter == "e" else f"{year % 100:02d}"
             elif letter == "m" and (previous == "h" or following == "s"):
                 text += str(minute).zfill(min(size, 2))
             elif letter == "m":
-                name = _MONTHS[day.month - 1]
-                text += str(day.month).zfill(size) if size < 3 else {3: name[:3], 4: name}.get(size, name[:1])
+                name = _MONTHS[month - 1]
+                text += str(month).zfill(size) if size < 3 else {3: name[:3], 4: name}.get(size, name[:1])
             elif letter == "d":
                 name = _DAYS[(days - 1) % 7]
-                text += str(day.day).zfill(size) if size < 3 else name[:3] if size == 3 else name
+                text += str(day).zfill(size) if size < 3 else name[:3] if size == 3 else name
             elif letter == "h":
                 text += str((hour % 12 or 12) if half else hour).zfill(min(size, 2))
             else:

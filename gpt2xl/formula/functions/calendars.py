@@ -14,8 +14,7 @@ import numpy as np
 
 from gpt2xl.a1 import BLANK
 from gpt2xl.formula import coerce
-from gpt2xl.formula.datetext import text_date, text_time
-from gpt2xl.formula.functions.dates import LAST, parts
+from gpt2xl.formula.datetext import LAST, parts, text_date, text_time
 from gpt2xl.formula.functions.ranges import flat, wrong
 from gpt2xl.formula.operators import align
 from gpt2xl.formula.registry import Context, per_cell, whole

@@ -4,26 +4,11 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import date, timedelta
+from datetime import date
 
-from gpt2xl.formula.datetext import serial, text_date
+from gpt2xl.formula.datetext import LAST, parts, serial, text_date
 from gpt2xl.formula.registry import per_cell
 from gpt2xl.formula.values import NUM, VALUE, ExcelError
-
-LAST = 2_958_465  # 31 December 9999
-
-
-def parts(number: float) -> tuple[int, int, int] | None:
-    """Year, month and day of a number; day 0 is shown as 0 January 1900."""
-    days = int(number)
-    if not 0 <= days <= LAST or number < 0:
-        return None
-    if days == 0:
-        return 1900, 1, 0
-    if days == 60:
-        return 1900, 2, 29
-    day = date(1899, 12, 31 if days < 60 else 30) + timedelta(days)
-    return day.year, day.month, day.day
 
 
 def _shifted(year: int, month: int, day: int) -> float | ExcelError:
