@@ -1,7 +1,7 @@
 """Days and their numbers, and texts that spell dates and times (ECMA-376 part 1, 18.17.4).
 
-Of texts only what every English locale reads alike: 2020-01-31, 2020/1/31, 31-Jan-2020, 31 January 20, with or without a time of
-day. What 1/2/2020 means depends on the computer that reads it; it is no date here.
+Of texts only what every English locale reads alike: 2020-01-31, 2020/1/31, 31-Jan-2020, 31 January 20, with or without
+a time of day. What 1/2/2020 means depends on the computer that reads it; it is no date here.
 """
 
 from __future__ import annotations
